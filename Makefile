@@ -1,0 +1,55 @@
+# The commands of this repository. They need python3, make and a network to the package index, and nothing else.
+#
+#   make PYTHON=python3.12 test     another interpreter
+#   make VENV=/tmp/env test         another place for the virtual environment
+#   make PYTEST="-k landlock" test  arguments for pytest
+
+PYTHON ?= python3
+VENV ?= .venv
+PYTEST ?=
+# What is run a second time as an ordinary user when `make test` is started by root.
+USER_SUITES ?= tests/kernel tests/escape
+
+BIN := $(VENV)/bin
+IS_ROOT := $(filter 0,$(shell id -u))
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test lint fix bench lock clean environment-demo environment-dev
+
+help: ## list these commands
+	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
+		printf '  make %-6s %s\n' "$$name" "$$text"; done
+
+demo: environment-demo ## three model-written programs on real data, each in its own sandbox
+	@$(BIN)/python examples/demo.py
+
+test: lint ## everything CI checks; as root, the kernel and escape suites run as an ordinary user too
+	@$(if $(IS_ROOT),PYTHON="$(PYTHON)" scripts/test-as-user $(USER_SUITES),:)
+	$(BIN)/python -m pytest $(PYTEST)
+
+lint: environment-dev ## format, lint, types and layers, without the tests
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+fix: environment-dev ## let ruff repair what it can
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+bench: environment-demo ## measure, and write docs/benchmarks.md
+	$(BIN)/python benchmarks/run.py
+
+lock: ## write uv.lock and requirements/ anew from pyproject.toml (needs uv)
+	scripts/lock
+
+clean: ## remove the environment, the caches and what the demo made
+	rm -rf $(VENV) .venv-3.* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist examples/out
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+environment-demo:
+	@scripts/venv $(VENV) demo $(PYTHON)
+
+environment-dev:
+	@scripts/venv $(VENV) dev $(PYTHON)

@@ -1,0 +1,258 @@
+"""One sandbox as the host holds it: its descriptors, and what can be asked of its init.
+
+Theory of operation
+-------------------
+``control`` (SEQPACKET) leads to init, which is ours: its word on how a context ended and what it
+used is taken from the kernel.  ``channel`` (stream), ``stdout`` and ``stderr`` (pipes) lead to model
+code: nothing that comes from there is believed or blocks us.  ``workspace`` is a folder descriptor
+into the sandbox's tmpfs.  All of them are this object's, non-blocking, and closed by ``close``;
+closing ``control`` ends the sandbox, and the kernel then ends all of its processes.
+
+Only one task waits on a box at a time; ``interrupt`` and ``end`` may come from any thread, since a
+packet is sent whole or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import time
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from protocell._remedies import explain_failure
+from protocell._waiter import Waiter
+from protocell.errors import FileError, SandboxDiedError, SetupError
+from protocell_guest import wire
+
+SETUP_SECONDS = 30.0
+ANSWER_SECONDS = 10.0
+_MAX_GREETING_BYTES = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a context ended, on the word of its parent."""
+
+    cause: str | None  # None: by itself; "cpu", "memory": a limit; "host": we asked for it
+    status: int  # as of waitpid(2)
+    usage: dict[str, Any]
+
+
+class Box(Protocol):
+    """What an execution needs of a sandbox, whatever keeps it inside."""
+
+    channel: socket.socket
+    stdout: int
+    stderr: int
+    workspace: int
+    enforced: tuple[str, ...]
+    alive: bool  # whether a context is there to run code
+
+    @property
+    def notice(self) -> int:
+        """A descriptor that becomes readable when the context has ended."""
+        ...
+
+    def begin(self, cpu_seconds: float) -> None:
+        """Start measuring one execution."""
+        ...
+
+    async def usage(self, waiter: Waiter) -> dict[str, Any]:
+        """What it used."""
+        ...
+
+    async def ended(self, waiter: Waiter) -> Exit:
+        """Wait for the end of the context."""
+        ...
+
+    def end(self) -> None:
+        """Kill the context and everything that it started; does not wait."""
+        ...
+
+    def interrupt(self) -> None:
+        """KeyboardInterrupt in the running code; does not wait."""
+        ...
+
+    async def renew(self, waiter: Waiter) -> None:
+        """A fresh context in the same place, after the old one has ended."""
+        ...
+
+    async def create(self, path: str, waiter: Waiter) -> int:
+        """A new empty file in the workspace, open for writing."""
+        ...
+
+    def close(self) -> None:
+        """End the sandbox and give back every descriptor; may be called twice."""
+        ...
+
+
+class Pending:
+    """A sandbox that has been asked for."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+
+    def is_usable(self) -> bool:
+        """False when it has ended while it waited to be used."""
+        poll = select.poll()
+        poll.register(self._control.fileno(), select.POLLIN)
+        return not any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll(0))
+
+    async def open(self, waiter: Waiter) -> KernelBox:
+        """Wait until it is built.
+
+        Raises:
+            UnsupportedError, SetupError: it could not be built.
+            SandboxDiedError: it ended before it was used.
+        """
+        box = KernelBox(self._control)
+        try:
+            await box.receive_context(waiter)
+        except BaseException:
+            box.close()
+            raise
+        return box
+
+    def close(self) -> None:
+        """Give it up."""
+        self._control.close()
+
+
+class KernelBox:
+    """A sandbox behind namespaces, with an init of its own."""
+
+    def __init__(self, control: socket.socket) -> None:
+        control.setblocking(False)
+        self._control = control
+        self.channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.stdout = self.stderr = self.workspace = -1
+        self.enforced: tuple[str, ...] = ()
+        self.alive = False
+        self._exit: Exit | None = None
+
+    @property
+    def notice(self) -> int:
+        return self._control.fileno()
+
+    # -- contexts ---------------------------------------------------------------------------------
+
+    async def receive_context(self, waiter: Waiter) -> None:
+        """Take the descriptors of a new context and its greeting."""
+        deadline = time.monotonic() + SETUP_SECONDS
+        message, descriptors = await self._packet(waiter, deadline, "ready", "context", "failed")
+        if message["event"] == "failed":
+            raise explain_failure(message["step"], message["errno"], message["detail"])
+        self._close_streams()
+        channel, self.stdout, self.stderr, self.workspace = descriptors
+        self.channel = socket.socket(fileno=channel)
+        for descriptor in (channel, self.stdout, self.stderr):
+            os.set_blocking(descriptor, False)
+        greeting = await self._greeting(waiter, deadline)
+        if greeting["event"] == "failed":
+            raise explain_failure(greeting["step"], greeting["errno"], greeting["detail"])
+        self.enforced = tuple(sorted(greeting["enforced"]))
+        self.alive = True
+        self._exit = None
+
+    async def _greeting(self, waiter: Waiter, deadline: float) -> dict[str, Any]:
+        # No model code has run there yet: this one frame is ours, and still read with bounds.
+        reader = wire.FrameReader(_MAX_GREETING_BYTES)
+        while await waiter.wait([self.channel.fileno()], [], deadline):
+            data = self.channel.recv(_MAX_GREETING_BYTES)
+            if not data:
+                raise SetupError("the new interpreter ended before it was ready", step="context")
+            frames = reader.feed(data)
+            if frames:
+                return frames[0]
+        raise SetupError("the new interpreter was not ready in time", step="context")
+
+    async def renew(self, waiter: Waiter) -> None:
+        self._send({"op": "context"})
+        await self.receive_context(waiter)
+
+    def interrupt(self) -> None:
+        self._send({"op": "interrupt"})
+
+    def end(self) -> None:
+        self._send({"op": "kill"})
+
+    async def ended(self, waiter: Waiter) -> Exit:
+        if self._exit is None:
+            message, _ = await self._packet(waiter, time.monotonic() + ANSWER_SECONDS, "exited")
+            self._note_exit(message)
+        assert self._exit is not None
+        return self._exit
+
+    def _note_exit(self, message: dict[str, Any]) -> None:
+        self._exit = Exit(message["cause"], message["status"], message["usage"])
+        self.alive = False
+
+    # -- measuring and files ----------------------------------------------------------------------
+
+    def begin(self, cpu_seconds: float) -> None:
+        self._send({"op": "begin", "cpu_seconds": cpu_seconds})
+
+    async def usage(self, waiter: Waiter) -> dict[str, Any]:
+        self._send({"op": "usage"})
+        message, _ = await self._packet(waiter, time.monotonic() + ANSWER_SECONDS, "usage")
+        if message["usage"] is None and self._exit is not None:  # it ended just now
+            return self._exit.usage
+        usage: dict[str, Any] = message["usage"] or {}
+        return usage
+
+    async def create(self, path: str, waiter: Waiter) -> int:
+        self._send({"op": "create", "path": path})
+        message, descriptors = await self._packet(
+            waiter, time.monotonic() + ANSWER_SECONDS, "created", "refused"
+        )
+        if message["event"] == "refused":
+            text = f"cannot write {path!r} in the workspace: {message['detail']}"
+            raise FileError(text, path=path, errno=message["errno"])
+        return descriptors[0]
+
+    # -- control socket ---------------------------------------------------------------------------
+
+    def _send(self, message: dict[str, Any]) -> None:
+        try:
+            wire.send_packet(self._control, message)
+        except OSError as error:
+            raise self._died() from error
+
+    async def _packet(
+        self, waiter: Waiter, deadline: float, *expected: str
+    ) -> tuple[dict[str, Any], list[int]]:
+        """The next packet of init; with ``expected``, what comes before it is dropped."""
+        while True:
+            if not await waiter.wait([self._control.fileno()], [], deadline):
+                raise SandboxDiedError("the sandbox's init did not answer in time; make a new one")
+            message, descriptors = wire.recv_packet(self._control)
+            if message is None:
+                raise self._died()
+            if not expected or message["event"] in expected:
+                return message, descriptors
+            for descriptor in descriptors:
+                os.close(descriptor)
+            if message["event"] == "exited":
+                self._note_exit(message)
+
+    def _died(self) -> SandboxDiedError:
+        self.alive = False
+        return SandboxDiedError(
+            "the sandbox ended (its init or its zygote was killed); its variables and files are "
+            "lost, make a new one"
+        )
+
+    def _close_streams(self) -> None:
+        self.channel.close()
+        for name in ("stdout", "stderr", "workspace"):
+            descriptor = getattr(self, name)
+            setattr(self, name, -1)
+            if descriptor >= 0:
+                os.close(descriptor)
+
+    def close(self) -> None:
+        self.alive = False
+        self._control.close()
+        self._close_streams()

@@ -1,0 +1,315 @@
+"""A sandbox's life on the host, written once; ``Sandbox`` and ``AsyncSandbox`` are its two faces.
+
+Every method that waits is a coroutine and waits through the ``Waiter`` it was given (``_waiter``).
+One execution at a time; ``kill`` and ``interrupt`` may be called from any thread.
+"""
+
+from __future__ import annotations
+
+import codecs
+import math
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from protocell import _workspace
+from protocell._box import Box
+from protocell._launch import launch, prepare_next
+from protocell._scan import Scanner
+from protocell._turn import Outcome, Turn
+from protocell._verdict import judge
+from protocell._waiter import Waiter
+from protocell.errors import BusyError, ClosedError, FileError, PolicyError
+from protocell.execution import Execution, ExecutionError, Logs, Result, Usage
+from protocell.files import Entry, FileSet, Listing
+from protocell.limits import MIB, format_size
+from protocell.policy import Policy
+
+MAX_CODE_CHARACTERS = 32 * MIB
+MAX_TIMEOUT_SECONDS = 24 * 3600.0
+
+OnText = Callable[[str], None]
+Content = bytes | str | os.PathLike[str]
+
+
+class Core:
+    """One sandbox: made when it is first needed, gone when it is closed or forgotten."""
+
+    def __init__(self, policy: Policy | None, waiter: Waiter) -> None:
+        if policy is not None and not isinstance(policy, Policy):
+            raise PolicyError(f"policy is {type(policy).__name__}; allowed is Policy(...) or None")
+        self.policy = policy or Policy()
+        self._waiter = waiter
+        self._box: Box | None = None
+        self._scanner: Scanner | None = None
+        self._count = 0
+        self._turn = threading.Lock()
+        self._closed = False
+        self._interrupted = False
+        self._wait_seconds = 0.0
+
+    # -- life -------------------------------------------------------------------------------------
+
+    async def open(self) -> Box:
+        """The sandbox, made if it is not there yet."""
+        if self._closed:
+            raise ClosedError("this sandbox was closed or killed; make a new one")
+        if self._box is None:
+            started = time.monotonic()
+            self._box = await launch(self.policy, self._waiter)
+            self._wait_seconds = time.monotonic() - started
+            limits = self.policy.limits
+            self._scanner = Scanner(
+                self._box.workspace,
+                max_files=limits.files_out,
+                max_bytes=limits.files_out_bytes,
+                max_entries=limits.workspace_inodes + 1024,
+            )
+            weakref.finalize(self, self._box.close)
+        return self._box
+
+    def close(self) -> None:
+        """End the sandbox and everything in it; a running execution ends with status ``killed``."""
+        self._closed = True
+        if self._turn.acquire(blocking=False):
+            try:
+                if self._box is not None:
+                    self._box.close()
+            finally:
+                self._turn.release()
+        elif self._box is not None:
+            self._box.end()  # whoever runs the turn closes it
+
+    def interrupt(self) -> None:
+        """KeyboardInterrupt in the running code."""
+        if self._box is not None and self._turn.locked():
+            self._interrupted = True
+            self._box.interrupt()
+
+    # -- executions -------------------------------------------------------------------------------
+
+    async def run_code(
+        self,
+        code: str,
+        *,
+        timeout: float | None = None,
+        on_stdout: OnText | None = None,
+        on_stderr: OnText | None = None,
+        last: bool = False,
+    ) -> Execution:
+        """Run one piece of code; ``last`` if the sandbox is not used afterwards."""
+        _check_code(code)
+        wall_seconds = self._wall_seconds(timeout)
+        if not self._turn.acquire(blocking=False):
+            raise BusyError("this sandbox is running code; wait for it or make another sandbox")
+        try:
+            return await self._run(code, wall_seconds, on_stdout, on_stderr, last)
+        finally:
+            self._turn.release()
+            if self._closed and self._box is not None:
+                self._box.close()
+
+    async def _run(
+        self,
+        code: str,
+        wall_seconds: float,
+        on_stdout: OnText | None,
+        on_stderr: OnText | None,
+        last: bool,
+    ) -> Execution:
+        box = await self.open()
+        if not box.alive:
+            await box.renew(self._waiter)
+        self._interrupted = False
+        self._count += 1
+        turn = Turn(
+            box,
+            self.policy.limits,
+            number=self._count,
+            on_stdout=_decoded(on_stdout),
+            on_stderr=_decoded(on_stderr),
+        )
+        try:
+            outcome = await turn.run(code, wall_seconds, self._waiter)
+            if last and box.alive and os.listdir(box.workspace):
+                box.end()  # files are taken out when nobody is left to change them
+                await box.ended(self._waiter)
+        except BaseException:
+            self._abandon(box)
+            raise
+        execution = self._execution(turn, outcome, wall_seconds, self._scan())
+        prepare_next(self.policy)
+        return execution
+
+    def _abandon(self, box: Box) -> None:
+        """The caller was torn away in mid-run (Ctrl-C, task cancelled): the code must not go on."""
+        if box.alive:
+            box.alive = False
+            box.end()
+
+    def _execution(
+        self, turn: Turn, outcome: Outcome, wall_seconds: float, files: FileSet
+    ) -> Execution:
+        assert self._box is not None
+        status, reason = judge(
+            outcome,
+            self.policy.limits,
+            wall_seconds,
+            interrupted=self._interrupted,
+            killed=self._closed,
+        )
+        wait, self._wait_seconds = self._wait_seconds, 0.0
+        return Execution(
+            status=status,
+            reason=reason,
+            files=files,
+            results=[
+                Result(by_mime=message.formats, is_main_result=message.main)
+                for message in outcome.results
+            ],
+            logs=Logs(stdout=turn.stdout.lines(), stderr=turn.stderr.lines()),
+            error=_error(outcome),
+            exit_code=outcome.exit_code,
+            execution_count=self._count,
+            usage=_usage(outcome, wait),
+            enforced=self._box.enforced,
+        )
+
+    def _wall_seconds(self, timeout: float | None) -> float:
+        if timeout is None:
+            return self.policy.limits.wall_seconds
+        if isinstance(timeout, bool) or not isinstance(timeout, int | float):
+            raise PolicyError(f"timeout is {timeout!r}; allowed is a number of seconds or None")
+        if not math.isfinite(timeout) or not 0 < timeout <= MAX_TIMEOUT_SECONDS:
+            allowed = f"more than 0 and at most {MAX_TIMEOUT_SECONDS:g} seconds"
+            raise PolicyError(f"timeout is {timeout!r}; allowed is {allowed}")
+        return float(timeout)
+
+    # -- files ------------------------------------------------------------------------------------
+
+    def _scan(self) -> FileSet:
+        assert self._scanner is not None
+        return self._scanner.scan()
+
+    async def write_file(self, path: str, data: Content) -> Entry:
+        """Put a file into the workspace: bytes, text (UTF-8), or the content of a host file."""
+        parts = _workspace.normalise(path)
+        content = _content(path, data, self.policy.limits.file_bytes)
+        box = await self.open()
+        if not self._turn.acquire(blocking=False):
+            raise BusyError("this sandbox is running code; write files before or after")
+        try:
+            descriptor = await box.create("/".join(parts), self._waiter)
+        finally:
+            self._turn.release()
+        with open(descriptor, "wb", buffering=0) as file:
+            _write_all(file, content, path)
+        assert self._scanner is not None
+        self._scanner.accept(["/".join(parts)])
+        return Entry(name=parts[-1], type="file", size=len(content))
+
+    async def read_file(self, path: str) -> bytes:
+        """The content of a regular file of the workspace."""
+        box = await self.open()
+        return _workspace.read(box.workspace, path, self.policy.limits.files_out_bytes)
+
+    async def list_files(self, path: str) -> Listing:
+        """What is in a folder of the workspace."""
+        box = await self.open()
+        return _workspace.list_directory(box.workspace, path, self.policy.limits.workspace_inodes)
+
+
+def _check_code(code: object) -> None:
+    if not isinstance(code, str):
+        raise PolicyError(f"code is {type(code).__name__}; allowed is text (str)")
+    if len(code) > MAX_CODE_CHARACTERS:
+        most = f"{MAX_CODE_CHARACTERS:,} characters"
+        raise PolicyError(f"code has {len(code):,} characters; at most {most}: pass data as files")
+
+
+def _content(path: str, data: object, most: int) -> bytes:
+    """Bytes of what the caller gave, read from the host only when it is a path object."""
+    if isinstance(data, str):
+        content = data.encode("utf-8", "surrogatepass")
+    elif isinstance(data, bytes | bytearray | memoryview):
+        content = bytes(data)
+    elif isinstance(data, os.PathLike):
+        try:
+            with open(data, "rb") as file:
+                content = file.read(most + 1)
+        except OSError as error:
+            raise FileError(f"cannot read {os.fspath(data)!r}: {error}", path=path) from error
+    else:
+        kinds = "bytes, text, or a path object (pathlib.Path) of a host file"
+        raise PolicyError(f"the content for {path!r} is {type(data).__name__}; allowed is {kinds}")
+    if len(content) > most:
+        limit = f"file_bytes, {format_size(most)}"
+        raise FileError(f"the content for {path!r} is larger than the limit {limit}", path=path)
+    return content
+
+
+def _write_all(file: Any, content: bytes, path: str) -> None:
+    left = memoryview(content)
+    try:
+        while left:
+            left = left[file.write(left) :]
+    except OSError as error:
+        text = f"cannot write {path!r} in the workspace: {error.strerror}"
+        raise FileError(text, path=path, errno=error.errno) from error
+
+
+def _decoded(callback: OnText | None) -> Callable[[bytes], None] | None:
+    """A callback for bytes in any pieces from one for text."""
+    if callback is None:
+        return None
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def feed(data: bytes) -> None:
+        if text := decoder.decode(data):
+            callback(text)
+
+    return feed
+
+
+def _error(outcome: Outcome) -> ExecutionError | None:
+    if outcome.error is not None:
+        error = outcome.error
+        return ExecutionError(name=error.name, value=error.value, traceback=error.traceback)
+    if outcome.exit_code:
+        return ExecutionError(name="SystemExit", value=str(outcome.exit_code), traceback="")
+    return None
+
+
+def _usage(outcome: Outcome, wait_seconds: float) -> Usage:
+    raw = outcome.usage
+    return Usage(
+        wall_seconds=outcome.wall_seconds,
+        user_seconds=float(raw.get("user", 0.0)),
+        system_seconds=float(raw.get("system", 0.0)),
+        peak_memory_bytes=int(raw.get("peak_memory", 0)),
+        processes=int(raw.get("processes", 0)),
+        bytes_written=int(raw.get("bytes_written", 0)),
+        wait_seconds=wait_seconds,
+    )
+
+
+async def run_once(
+    code: str,
+    policy: Policy | None,
+    files: Mapping[str, Content] | None,
+    timeout: float | None,
+    waiter: Waiter,
+) -> Execution:
+    """A sandbox used once."""
+    core = Core(policy, waiter)
+    _check_code(code)
+    core._wall_seconds(timeout)
+    try:
+        for path, data in (files or {}).items():
+            await core.write_file(path, data)
+        return await core.run_code(code, timeout=timeout, last=True)
+    finally:
+        core.close()

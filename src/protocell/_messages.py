@@ -1,0 +1,176 @@
+"""Turns frames from a context into typed messages, as claims that a stranger makes about an execution.
+
+A context runs model-written code, which holds the other end of the socket and can send what it
+likes. So types are exact (a bool is no int), a field too many is refused like one too few, every text
+has a bound, and what comes out of turn (another execution's id, something after "done", a second
+error) is refused. Lone surrogates become "?"-like replacement characters, so that everything here can
+be encoded. ``ProtocolError`` is what makes the caller kill the sandbox.
+
+Not everything that is long is an attack: an exception's text is cut here, where an honest context
+could be made to send too much; a result is cut inside, so one that is too long is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from protocell._printable import printable_line
+from protocell.errors import ProtocolError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MOST_RESULTS = 100
+MOST_FORMATS = 16
+MOST_NAME_CHARACTERS = 200
+SLACK_BYTES = 4096
+"""Beyond ``result_bytes``: for the words that say that something was cut."""
+
+_MIME = re.compile(r"[a-z]+/[a-z0-9][a-z0-9.+-]{0,99}", re.ASCII)
+_CUT = "\n[... cut ...]"
+_ESCAPED_BYTES = 6  # "\u0000": what one byte of UTF-8 can become in ASCII JSON
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultMessage:
+    """The code showed a value."""
+
+    formats: Mapping[str, str]
+    main: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorMessage:
+    """The code raised an exception that nobody caught."""
+
+    name: str
+    value: str
+    traceback: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoneMessage:
+    """The code ended; ``exit_code`` is what SystemExit carried, if that ended it."""
+
+    exit_code: int | None
+
+
+Message = ResultMessage | ErrorMessage | DoneMessage
+
+
+def max_frame_bytes(result_bytes: int) -> int:
+    """Length of the longest frame that an honest context sends: an error with both texts full."""
+    return _ESCAPED_BYTES * 2 * (result_bytes + SLACK_BYTES)
+
+
+class MessageReader:
+    """Reads the frames of one execution, in the only order that they can have."""
+
+    __slots__ = ("_done", "_error", "_main", "_number", "_result_bytes", "_results")
+
+    def __init__(self, *, number: int, result_bytes: int) -> None:
+        self._number = number
+        self._result_bytes = result_bytes
+        self._results = 0
+        self._main = self._error = self._done = False
+
+    def read(self, frame: Mapping[str, Any]) -> Message:
+        """The message that this frame is.
+
+        Raises:
+            ProtocolError: the frame is not one, or not now; the sandbox must be killed.
+        """
+        message = parse_message(frame, number=self._number, result_bytes=self._result_bytes)
+        if self._done:
+            raise ProtocolError("a message after the end of its execution")
+        if isinstance(message, ResultMessage):
+            self._count_result(message)
+        elif isinstance(message, ErrorMessage):
+            if self._error:
+                raise ProtocolError("a second error in one execution")
+            self._error = True
+        else:
+            self._done = True
+        return message
+
+    def _count_result(self, message: ResultMessage) -> None:
+        self._results += 1
+        if self._results > MOST_RESULTS:
+            raise ProtocolError(f"more than {MOST_RESULTS} results in one execution")
+        if message.main and self._main:
+            raise ProtocolError("a second main result in one execution")
+        self._main |= message.main
+
+
+def parse_message(frame: Mapping[str, Any], *, number: int, result_bytes: int) -> Message:
+    """The message that this frame is, if it stood alone; ``MessageReader`` knows the order too.
+
+    Raises:
+        ProtocolError: the frame is no message about execution ``number``.
+    """
+    event = frame.get("event")
+    if event == "result":
+        main, formats = _fields(frame, number, {"main": bool, "formats": dict})
+        return ResultMessage(main=main, formats=_formats(formats, result_bytes))
+    if event == "error":
+        name, value, traceback = _fields(
+            frame, number, {"name": str, "value": str, "traceback": str}
+        )
+        return ErrorMessage(
+            name=printable_line(name, MOST_NAME_CHARACTERS) or "Exception",
+            value=_cut(value, result_bytes),
+            traceback=_cut(traceback, result_bytes),
+        )
+    if event == "done":
+        (exit_code,) = _fields(frame, number, {"exit_code": (int, type(None))})
+        return DoneMessage(exit_code=exit_code)
+    raise ProtocolError(f"{_shown(event)} is no event of an execution")
+
+
+def _fields(
+    frame: Mapping[str, Any], number: int, expected: Mapping[str, type | tuple[type, ...]]
+) -> tuple[Any, ...]:
+    """The values of exactly these fields, beside ``event`` and ``id``, each of exactly that type."""
+    event = frame["event"]
+    if frame.keys() != {"event", "id", *expected}:
+        odd = min(frame.keys() ^ {"event", "id", *expected})
+        raise ProtocolError(f"{event!r} has no {_shown(odd)}, or should have none")
+    if type(frame["id"]) is not int or frame["id"] != number:
+        raise ProtocolError(f"{event!r} is about execution {_shown(frame['id'])}, not {number}")
+    for name, kinds in expected.items():
+        if type(frame[name]) not in (kinds if isinstance(kinds, tuple) else (kinds,)):
+            raise ProtocolError(f"{event!r} has {name!r} of type {type(frame[name]).__name__}")
+    return tuple(frame[name] for name in expected)
+
+
+def _formats(formats: Mapping[str, Any], result_bytes: int) -> dict[str, str]:
+    if len(formats) > MOST_FORMATS or "text/plain" not in formats:
+        raise ProtocolError(f"'formats' lacks text/plain or has more than {MOST_FORMATS} forms")
+    for mime, value in formats.items():
+        if _MIME.fullmatch(mime) is None or type(value) is not str:
+            raise ProtocolError(f"'formats' has {_shown(mime)}, which is no MIME type with text")
+    kept = {mime: _encodable(value) for mime, value in formats.items()}
+    size = sum(len(value.encode()) for value in kept.values())
+    if size > result_bytes + SLACK_BYTES:
+        raise ProtocolError(f"a result of {size} bytes; at most {result_bytes} are allowed")
+    return kept
+
+
+def _cut(text: str, most_bytes: int) -> str:
+    encoded = text[: most_bytes + 1].encode("utf-8", "replace")
+    if len(encoded) <= most_bytes:
+        return _encodable(text)
+    return encoded[:most_bytes].decode("utf-8", "ignore") + _CUT
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
+
+
+def _shown(value: object) -> str:
+    """A hostile value in a message: short and printable; of what is long only the type is said."""
+    if isinstance(value, str):
+        return printable_line(repr(value[:60]), 70)
+    return repr(value) if value is None or isinstance(value, int) else f"a {type(value).__name__}"

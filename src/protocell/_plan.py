@@ -1,0 +1,144 @@
+"""From a policy and the facts of an interpreter to a plan: pure, apart from looking at the file tree.
+
+What the sandbox sees of the host is decided here and nowhere else: the system's programs and
+libraries, the interpreter's own folders, what the policy mounts.  All of it read-only.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from protocell.errors import SetupError
+from protocell.policy import Policy
+from protocell_guest.plan import HOME, Plan
+
+_SYSTEM = (
+    "/usr/bin",
+    "/usr/sbin",
+    "/usr/lib",
+    "/usr/lib32",
+    "/usr/lib64",
+    "/usr/libexec",
+    "/usr/share",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib32",
+    "/lib64",
+)
+# Of /etc only what the loader, fonts and command alternatives need; none of it names a person.
+_SETTINGS = ("/etc/ld.so.cache", "/etc/alternatives", "/etc/fonts", "/etc/mime.types")
+_FILES = (
+    ("/etc/passwd", "user:x:1000:1000:user:/home/user:/bin/sh\n"),
+    ("/etc/group", "user:x:1000:\n"),
+    ("/etc/hosts", "127.0.0.1 localhost protocell\n::1 localhost\n"),
+    ("/etc/hostname", "protocell\n"),
+    ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n"),
+    ("/etc/resolv.conf", ""),
+)
+_LOCALTIME = ("/usr/share/zoneinfo/Etc/UTC", "/etc/localtime")
+# A prefix of the whole system is no folder of an interpreter; below it only these are.
+_SHARED_PREFIXES = {"/usr": (), "/usr/local": ("lib", "bin", "lib64"), "/": ()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What an interpreter says of itself."""
+
+    version: str
+    executable: str
+    prefixes: tuple[str, ...]
+    paths: tuple[str, ...]
+
+    @classmethod
+    def from_message(cls, message: dict[str, object]) -> Facts:
+        """Facts as the zygote sends them."""
+        prefixes, paths = message["prefixes"], message["paths"]
+        assert isinstance(prefixes, list) and isinstance(paths, list)
+        return cls(
+            version=str(message["version"]),
+            executable=str(message["executable"]),
+            prefixes=tuple(map(str, prefixes)),
+            paths=tuple(map(str, paths)),
+        )
+
+
+def make_plan(policy: Policy, facts: Facts) -> Plan:
+    """The sandbox that a policy asks for, around one interpreter.
+
+    Raises:
+        SetupError: the interpreter lives where nothing but it could be shown.
+    """
+    binds, symlinks = _system_tree()
+    roots = _without_nested([*_interpreter_folders(facts), *(source for source, _ in binds)])
+    binds = [(source, source) for source in roots]
+    binds += [(path, path) for path in _SETTINGS if os.path.exists(path)]
+    binds += [(mount.source, mount.target) for mount in policy.mounts]
+    limits = policy.limits
+    return Plan(
+        binds=tuple(binds),
+        symlinks=(*symlinks, _LOCALTIME),
+        files=_FILES,
+        limits={
+            name: getattr(limits, name)
+            for name in (
+                "memory_bytes",
+                "processes",
+                "open_files",
+                "file_bytes",
+                "workspace_bytes",
+                "workspace_inodes",
+                "tmp_bytes",
+            )
+        },
+        envs=dict(policy.envs),
+        deny_imports=_sorted_names(policy.deny_imports),
+        allow_imports=_sorted_names(policy.allow_imports),
+        waive=tuple(sorted(policy.waive)),
+    )
+
+
+def _sorted_names(names: Iterable[str] | None) -> tuple[str, ...] | None:
+    return None if names is None else tuple(sorted(names))
+
+
+def _system_tree() -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Folders to bind, and links as merged-/usr systems have them (/bin -> usr/bin)."""
+    binds, symlinks = [], []
+    for path in _SYSTEM:
+        if os.path.islink(path):
+            symlinks.append((os.readlink(path), path))
+        elif os.path.isdir(path):
+            binds.append((path, path))
+    return binds, symlinks
+
+
+def _interpreter_folders(facts: Facts) -> list[str]:
+    folders = []
+    for prefix in facts.prefixes:
+        if prefix in _SHARED_PREFIXES:
+            folders += [os.path.join(prefix, name) for name in _SHARED_PREFIXES[prefix]]
+        else:
+            folders.append(prefix)
+    folders += [path for path in facts.paths if path.endswith(("site-packages", "dist-packages"))]
+    real = os.path.realpath(facts.executable)
+    folders += [os.path.dirname(real)]
+    for folder in folders:
+        if folder in ("/", "/home", "/root", "/etc", "/var", "/tmp", HOME):
+            raise SetupError(
+                f"the interpreter {facts.executable} has its files in {folder}, which would show "
+                "far more than an interpreter; use one from a virtual environment",
+                step="plan",
+            )
+    folders += [os.path.realpath(folder) for folder in folders]
+    return [folder for folder in folders if os.path.isdir(folder)]
+
+
+def _without_nested(paths: Sequence[str]) -> list[str]:
+    kept: list[str] = []
+    for path in sorted(set(paths)):
+        if not any(path.startswith(folder + "/") for folder in kept):
+            kept.append(path)
+    return kept

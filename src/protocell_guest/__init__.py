@@ -1,0 +1,1 @@
+"""The other side of the process boundary: zygote, init and the interpreter that runs model code."""

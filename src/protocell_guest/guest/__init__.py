@@ -1,0 +1,1 @@
+"""What runs in a context: the live interpreter and the loop that feeds it."""

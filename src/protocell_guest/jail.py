@@ -1,0 +1,213 @@
+"""Confinement, in the order in which it happens: init builds the place, a context gives up the rest.
+
+Theory of operation
+-------------------
+``enter`` runs in init, in namespaces that the zygote made, before any other process exists there.
+It has all capabilities over those namespaces and none outside.  Descriptors: control socket,
+cgroup leaf, zygote's pidfd; nothing else survives ``enter``.
+
+``confine`` runs in a context, just forked from init.  It gives up what a process can give up, in
+the order that lets each step still be made: limits, no_new_privs, Landlock (needs the file tree to
+be final), capabilities, descriptors, and the seccomp filter last, since it refuses the calls that
+the steps before it make.  Then it reads back from the kernel what is on.  Not one byte of a request
+is read before that.
+
+A step that fails stops everything: ``StepError`` names it.  Only layers that the plan waives by
+name may be missing, and then they are not in the list of what is enforced.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from protocell_guest.kernel import (
+    _libc,
+    capabilities,
+    landlock,
+    limits,
+    mounts,
+    namespaces,
+    seccomp,
+)
+from protocell_guest.plan import HOME, Plan
+
+PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
+PR_SET_NO_NEW_PRIVS = 38
+
+_DEVICES = ("null", "zero", "full", "random", "urandom")
+_DEVICE_LINKS = (
+    ("/proc/self/fd", "fd"),
+    ("/proc/self/fd/0", "stdin"),
+    ("/proc/self/fd/1", "stdout"),
+    ("/proc/self/fd/2", "stderr"),
+)
+_STAGE = "/usr"  # any folder that every host has: the new root covers it, in our namespace only
+_ROOT_BYTES = 1 << 20
+_ROOT_INODES = 4096
+_WRITABLE = (HOME, "/tmp", "/dev/shm", *(f"/dev/{name}" for name in _DEVICES))
+_HIGHEST_DESCRIPTOR = 2**31 - 1
+
+
+class StepError(Exception):
+    """A confinement step failed; no model code has run."""
+
+    def __init__(self, step: str, error: OSError) -> None:
+        super().__init__(step, error)
+        self.step = step
+        self.errno = error.errno or 0
+        self.detail = str(error)
+
+
+@dataclass(slots=True)
+class Steps:
+    """Runs steps by name and keeps what is really on."""
+
+    waive: frozenset[str]
+    enforced: list[str] = field(default_factory=list)
+
+    def run(self, layer: str, step: Callable[[], object]) -> None:
+        """Take one step; on success the layer counts as enforced."""
+        try:
+            step()
+        except OSError as error:
+            if layer not in self.waive:
+                raise StepError(layer, error) from error
+            return
+        if layer not in self.enforced:
+            self.enforced.append(layer)
+
+
+def die_with_parent() -> None:
+    """SIGKILL when the parent ends; the kernel forgets this at each change of ids (prctl(2))."""
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def set_dumpable(dumpable: bool) -> None:
+    """Whether others of the same user may look into this process (and it may leave a core)."""
+    _libc.prctl(PR_SET_DUMPABLE, int(dumpable))
+
+
+def enter(plan: Plan, steps: Steps) -> int:
+    """Build the file tree and the network of the sandbox; returns init's private /proc."""
+    trees: list[tuple[int, str]] = []
+    devices: list[tuple[int, str]] = []
+    proc: list[int] = []
+    steps.enforced += ["user-namespace", "pid-namespace", "ipc-namespace"]
+
+    def take_trees() -> None:
+        mounts.make_private()
+        trees.extend((mounts.take(source), target) for source, target in plan.binds)
+        devices.extend((mounts.take(f"/dev/{name}"), f"dev/{name}") for name in _DEVICES)
+
+    steps.run("mount-namespace", take_trees)
+    steps.run("user-namespace", namespaces.become_inner_user)
+    steps.run("user-namespace", die_with_parent)
+    steps.run("cgroup-namespace", namespaces.unshare_cgroup)
+    steps.run("uts-namespace", lambda: namespaces.set_hostname("protocell"))
+    steps.run("network-namespace", namespaces.loopback_up)
+    # Before the read-only /proc is there: beside one the kernel gives no writable one.
+    steps.run("new-root", lambda: proc.append(mounts.open_private_proc()))
+    steps.run("new-root", lambda: _build_root(plan, trees, devices))
+    steps.run("user-namespace", lambda: namespaces.forbid_nesting(proc[0]))
+    set_dumpable(False)
+    return proc[0]
+
+
+def _build_root(plan: Plan, trees: list[tuple[int, str]], devices: list[tuple[int, str]]) -> None:
+    mounts.mount_tmpfs(_STAGE, size=_ROOT_BYTES, inodes=_ROOT_INODES, mode=0o755)
+    os.chdir(_STAGE)
+    for folder in (HOME, "/tmp", "/dev/shm", "/proc", "/etc"):
+        os.makedirs(_relative(folder), exist_ok=True)
+    _write_small_files(plan)
+    for name in _DEVICES:
+        _touch(f"dev/{name}")
+    inside_home = [(tree, target) for tree, target in trees if _is_below(target, HOME)]
+    for tree, target in trees:
+        if (tree, target) not in inside_home:
+            _make_mount_point(tree, target)
+            mounts.put(tree, _relative(target))
+    mounts.seal_tree(".")
+    for device, target in devices:
+        mounts.put(device, target)
+        mounts.seal_device(target)
+    _mount_writable(plan)
+    for tree, target in inside_home:
+        _make_mount_point(tree, target)
+        mounts.put(tree, _relative(target))
+        mounts.seal_tree(_relative(target))
+    mounts.mount_proc("proc")
+    mounts.pivot_here()
+    os.chdir(HOME)
+
+
+def _mount_writable(plan: Plan) -> None:
+    space, inodes = plan.limits["workspace_bytes"], plan.limits["workspace_inodes"]
+    scratch = plan.limits["tmp_bytes"]
+    mounts.mount_tmpfs(_relative(HOME), size=space, inodes=inodes, mode=0o755)
+    mounts.mount_tmpfs("tmp", size=scratch, inodes=inodes, mode=0o1777)
+    mounts.mount_tmpfs("dev/shm", size=scratch, inodes=inodes, mode=0o1777)
+
+
+def _write_small_files(plan: Plan) -> None:
+    for path, content in plan.files:
+        with open(_relative(path), "x", encoding="utf-8") as file:
+            file.write(content)
+    for text, place in plan.symlinks:
+        os.makedirs(os.path.dirname(_relative(place)) or ".", exist_ok=True)
+        os.symlink(text, _relative(place))
+    for text, name in _DEVICE_LINKS:
+        os.symlink(text, f"dev/{name}")
+
+
+def _make_mount_point(tree: int, target: str) -> None:
+    relative = _relative(target)
+    if stat.S_ISDIR(os.fstat(tree).st_mode):
+        os.makedirs(relative, exist_ok=True)
+    else:
+        os.makedirs(os.path.dirname(relative), exist_ok=True)
+        _touch(relative)
+
+
+def _touch(path: str) -> None:
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644))
+
+
+def _relative(path: str) -> str:
+    return path.lstrip("/")
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return path.startswith(folder + "/")
+
+
+def confine(plan: Plan, steps: Steps, *, inherited_data: int, keep: int) -> None:
+    """Give up everything that model code must not have; ``keep`` is the one descriptor kept."""
+    steps.run("rlimits", lambda: limits.apply(limits.values(plan.limits, inherited_data)))
+    steps.enforced.append("no-core-dumps")
+    steps.run("no-new-privileges", lambda: _libc.prctl(PR_SET_NO_NEW_PRIVS, 1))
+    steps.run("landlock", lambda: landlock.restrict(read=["/"], write=_WRITABLE))
+    steps.run("no-capabilities", capabilities.drop_all)
+    steps.run("closed-descriptors", lambda: _close_all_but(keep))
+    # Dumpable again after the changes above, so that the code can use its own /proc/self.
+    set_dumpable(True)
+    steps.run("seccomp", seccomp.install)
+    _verify(steps)
+
+
+def _close_all_but(keep: int) -> None:
+    os.closerange(3, keep)
+    os.closerange(keep + 1, _HIGHEST_DESCRIPTOR)
+
+
+def _verify(steps: Steps) -> None:
+    """Ask the kernel, not our own memory, what is on."""
+    status = capabilities.read_status()
+    for layer, name, value in (("no-new-privileges", "NoNewPrivs", 1), ("seccomp", "Seccomp", 2)):
+        if layer in steps.enforced and status[name] != value:
+            detail = f"/proc/self/status says {name}: {status[name]}, expected {value}"
+            raise StepError(layer, OSError(0, detail))

@@ -1,0 +1,1 @@
+"""One file per kernel feature; none of them decides policy."""

@@ -1,0 +1,172 @@
+"""Control groups: one limit for all of a sandbox's memory, one for all its processes and threads.
+
+Theory of operation
+-------------------
+A cgroup is the only counter that sees everything a sandbox uses: page cache and tmpfs pages, pipe
+buffers and page tables are charged to it, and no rlimit knows them.  It is also how a kill for want
+of memory is told from any other SIGKILL.
+
+The *zygote* calls ``open_group`` once: it looks for a place (cgroup_tree.py), removes what a killed
+zygote left there, and makes a directory of its own, ``protocell-<pid>-<start time>``.  In that
+directory each sandbox gets a leaf (cgroup_leaf.py).  The directory itself has no processes: on v2
+it may not have any.  Whoever outlives the zygote removes it; if nobody does, the next zygote's
+``sweep`` does.
+
+Owed: what the memory and pids files of version 2 say and do is tested on made-up files only.  The
+rest of version 2 (places, enter, kill, sweep) is tested on a real v2 tree with another controller.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Iterable, Mapping
+
+from protocell_guest.kernel import cgroup_leaf
+from protocell_guest.kernel.cgroup_leaf import Leaf, Usage, distinct
+from protocell_guest.kernel.cgroup_tree import REFUGE, Absent, Hierarchy, find, hands_on
+
+__all__ = ["Absent", "Group", "Hierarchy", "Leaf", "Usage", "find", "open_group", "sweep"]
+
+_GROUP_NAME = re.compile(r"protocell-([0-9]{1,10})-([0-9]{1,20})")
+_LEAF_NAME = re.compile(r"box-[0-9]{1,20}")
+
+
+class Group:
+    """The zygote's own directory, in which each sandbox has a leaf."""
+
+    def __init__(self, version: int, places: Mapping[str, str], name: str) -> None:
+        self.name = name
+        self._version = version
+        self._directories = {key: f"{place}/{name}" for key, place in places.items()}
+
+    @classmethod
+    def claim(cls, hierarchy: Hierarchy) -> Group:
+        """Make the directory; on v2 move ``hierarchy.crowd`` aside and hand the controllers on.
+
+        Raises:
+            OSError: EBUSY, somebody else's process has come into the place since ``find`` looked.
+        """
+        name = f"protocell-{os.getpid()}-{start_time(os.getpid())}"
+        group = cls(hierarchy.version, hierarchy.places, name)
+        if hierarchy.version == 2:
+            _clear_the_place(hierarchy)
+        cgroup_leaf.make(group.directories)
+        if hierarchy.version == 2:
+            try:
+                _hand_on(group.directories[0], hierarchy.places)
+            except OSError:
+                group.remove()
+                raise
+        return group
+
+    @property
+    def directories(self) -> tuple[str, ...]:
+        """Where it is: one directory, or on v1 one in each tree."""
+        return distinct(self._directories.values())
+
+    def create(self, name: str, *, memory_bytes: int, processes: int) -> Leaf:
+        """A leaf with its limits, nobody in it yet; ``name`` is ``box-<n>``."""
+        if not _LEAF_NAME.fullmatch(name):
+            raise ValueError(f"a leaf is called box-<n>, so that sweep knows it, and not {name!r}")
+        directories = {key: f"{place}/{name}" for key, place in self._directories.items()}
+        return cgroup_leaf.create(
+            self._version, directories, memory_bytes=memory_bytes, processes=processes
+        )
+
+    def remove(self) -> bool:
+        """Remove all leaves and the directory; False while a process is left in one."""
+        gone = [_remove_group(directory) for directory in self.directories]
+        return all(gone)
+
+
+def open_group(*, movable: Collection[int] = ()) -> Group | None:
+    """The zygote's own directory, after removing those of dead zygotes; None where none can be had.
+
+    ``find`` says why there is none.
+    """
+    hierarchy = find(movable=movable)
+    if isinstance(hierarchy, Absent):
+        return None
+    sweep(hierarchy)
+    return Group.claim(hierarchy)
+
+
+def sweep(hierarchy: Hierarchy) -> int:
+    """Remove the directories of zygotes that are gone; returns how many were removed.
+
+    Only names that a zygote of ours makes are looked at, links are not followed, and the kernel
+    refuses to remove a cgroup that has a process in it.
+    """
+    removed = 0
+    for place in distinct(hierarchy.places.values()):
+        for name in _folders(place):
+            owner = _GROUP_NAME.fullmatch(name)
+            if owner and _is_gone(int(owner[1]), int(owner[2])):
+                removed += _remove_group(f"{place}/{name}")
+    return removed
+
+
+def start_time(pid: int) -> int:
+    """When a process started, in clock ticks since boot: tells it from a later one of that pid."""
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        # The name stands in brackets and may hold anything; field 22 is the 20th after it.
+        return int(file.read().rpartition(b")")[2].split()[19])
+
+
+def _is_gone(pid: int, started: int) -> bool:
+    try:
+        return start_time(pid) != started
+    except (FileNotFoundError, ProcessLookupError):
+        pass  # gone, or hidden from us by /proc's hidepid option
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def _remove_group(directory: str) -> bool:
+    try:
+        names = _folders(directory)
+    except FileNotFoundError:
+        return True
+    leaves = [f"{directory}/{name}" for name in names if _LEAF_NAME.fullmatch(name)]
+    return cgroup_leaf.remove(leaves) and cgroup_leaf.remove([directory])
+
+
+def _folders(place: str) -> list[str]:
+    with os.scandir(place) as entries:
+        return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+
+
+def _clear_the_place(hierarchy: Hierarchy) -> None:
+    """v2: let the place hand its controllers on, which it may not while processes are in it."""
+    (place,) = distinct(hierarchy.places.values())
+    if hands_on(place, hierarchy.places):
+        return
+    refuge = f"{place}/{REFUGE}"
+    if hierarchy.crowd:
+        os.makedirs(refuge, exist_ok=True)
+        _move(hierarchy.crowd, refuge)
+    try:
+        _hand_on(place, hierarchy.places)
+    except OSError:
+        _move(hierarchy.crowd, place)
+        cgroup_leaf.remove([refuge])
+        raise
+
+
+def _move(processes: Iterable[int], place: str) -> None:
+    for pid in processes:
+        try:
+            cgroup_leaf.write(f"{place}/cgroup.procs", str(pid))
+        except ProcessLookupError:
+            continue  # it has ended meanwhile
+
+
+def _hand_on(place: str, controllers: Iterable[str]) -> None:
+    text = " ".join(f"+{name}" for name in controllers)
+    cgroup_leaf.write(f"{place}/cgroup.subtree_control", text)

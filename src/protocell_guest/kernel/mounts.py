@@ -1,0 +1,117 @@
+"""The sandbox's file tree: an empty tmpfs, read-only copies of named host trees, pivot_root.
+
+Theory of operation
+-------------------
+Only init calls this, in its own mount namespace.  Host trees are first taken as detached copies
+(open_tree(2)), while init can still walk to them: where the host is root, init is then still that
+root, without capabilities, and can reach an interpreter below a home folder that is closed to
+others.  Then init becomes the inner user and puts the copies into a fresh tmpfs that it owns.
+Mount points are only ever made in that tmpfs, never in a tree that came from elsewhere
+(CVE-2026-87766, CVE-2026-41579).  At the end pivot_root(2) swaps the roots and the old one is
+detached, so that no path, descriptor or working directory leads back.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+
+from protocell_guest.kernel import _libc, syscalls
+
+MS_RDONLY = 1
+MS_NOSUID = 2
+MS_NODEV = 4
+MS_NOEXEC = 8
+MS_REC = 0x4000
+MS_PRIVATE = 0x40000
+
+_OPEN_TREE_CLONE = 1
+_OPEN_TREE_CLOEXEC = os.O_CLOEXEC
+_MOVE_MOUNT_F_EMPTY_PATH = 0x4
+_AT_FDCWD = 0xFFFFFFFFFFFFFF9C  # -100 as the unsigned word that the call takes
+_AT_EMPTY_PATH = 0x1000
+_AT_RECURSIVE = 0x8000
+_ATTR_RDONLY = 0x1
+_ATTR_NOSUID = 0x2
+_ATTR_NODEV = 0x4
+_ATTR_NOEXEC = 0x8
+_FSOPEN_CLOEXEC = 1
+_FSCONFIG_CMD_CREATE = 6
+_FSMOUNT_CLOEXEC = 1
+_MNT_DETACH = 2
+
+
+def _call(name: str, *arguments: _libc.Argument) -> int:
+    return _libc.syscall(syscalls.number(name), *arguments)
+
+
+def _path(path: str) -> bytes:
+    return os.fsencode(path) + b"\0"
+
+
+def make_private() -> None:
+    """No mount made from here on is seen outside, and none made outside is seen here."""
+    _call("mount", None, b"/\0", None, MS_REC | MS_PRIVATE, None)
+
+
+def take(path: str) -> int:
+    """A detached, recursive copy of the tree at ``path``, as a descriptor."""
+    flags = _OPEN_TREE_CLONE | _OPEN_TREE_CLOEXEC | _AT_RECURSIVE
+    return _call("open_tree", _AT_FDCWD, _path(path), flags)
+
+
+def put(tree: int, target: str) -> None:
+    """Attach a detached copy at ``target`` (relative to the working directory) and close it."""
+    try:
+        _call("move_mount", tree, b"\0", _AT_FDCWD, _path(target), _MOVE_MOUNT_F_EMPTY_PATH)
+    finally:
+        os.close(tree)
+
+
+def seal_tree(path: str) -> None:
+    """Make every mount at and below ``path`` read-only, without set-user-id and device files."""
+    _set_attributes(path, _ATTR_RDONLY | _ATTR_NOSUID | _ATTR_NODEV, _AT_RECURSIVE)
+
+
+def seal_device(path: str) -> None:
+    """A device file keeps its function (no NODEV), but its inode cannot be changed."""
+    _set_attributes(path, _ATTR_RDONLY | _ATTR_NOSUID | _ATTR_NOEXEC, 0)
+
+
+def _set_attributes(path: str, attributes: int, flags: int) -> None:
+    block = _libc.buffer(struct.pack("=QQQQ", attributes, 0, 0, 0))
+    _call("mount_setattr", _AT_FDCWD, _path(path), flags, block, len(block))
+
+
+def mount_tmpfs(target: str, *, size: int, inodes: int, mode: int) -> None:
+    """A tmpfs of at most ``size`` bytes and ``inodes`` files, owned by the caller."""
+    options = f"size={size},nr_inodes={inodes},mode={mode:o}\0".encode()
+    _call("mount", b"tmpfs\0", _path(target), b"tmpfs\0", MS_NOSUID | MS_NODEV, options)
+
+
+def mount_proc(target: str) -> None:
+    """A read-only /proc of this pid namespace: no oom_score_adj, no /proc/sys, no comm of others."""
+    flags = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC
+    _call("mount", b"proc\0", _path(target), b"proc\0", flags, None)
+
+
+def open_private_proc() -> int:
+    """A writable /proc that is attached nowhere: only the holder of the descriptor can use it."""
+    context = _call("fsopen", b"proc\0", _FSOPEN_CLOEXEC)
+    try:
+        _call("fsconfig", context, _FSCONFIG_CMD_CREATE, None, None, 0)
+        attributes = _ATTR_NOSUID | _ATTR_NODEV | _ATTR_NOEXEC
+        tree = _call("fsmount", context, _FSMOUNT_CLOEXEC, attributes)
+    finally:
+        os.close(context)
+    try:  # what fsmount returns is a place only (O_PATH) and cannot be listed
+        return os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=tree)
+    finally:
+        os.close(tree)
+
+
+def pivot_here() -> None:
+    """Make the working directory the root and detach the old one (pivot_root(2), NOTES)."""
+    _call("pivot_root", b".\0", b".\0")
+    _call("umount2", b".\0", _MNT_DETACH)
+    os.chdir("/")

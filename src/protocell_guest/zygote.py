@@ -1,0 +1,214 @@
+"""The fork server: one clean, prepared interpreter from which every sandbox is cloned.
+
+Theory of operation
+-------------------
+Started by the host with execve and an almost empty environment, so that nothing of the host is in
+its memory.  Single-threaded.  It imports what is to be preloaded, then serves one socket:
+each request is a plan and one end of a control socket; the answer comes from the new sandbox's own
+init, over that control socket, so requests can be sent ahead and need no order.
+
+Rights: those of the host's user.  As root it maps an id that belongs to nobody (namespaces.py).
+Descriptors: ``requests`` (SEQPACKET, from the host; end of file: the host is done), the host's pidfd
+(readable when it is gone, which end of file does not tell if the host had forked), its own pidfd,
+which every init inherits, and cgroup folders.  It never talks to model code and shares no
+descriptor with it.
+
+It ends when the host ends; every init has asked for SIGKILL at its end, and with init goes the
+whole pid namespace.  The cgroup folders are removed by a small process of their own, forked before
+anything is loaded, which waits for the zygote's end: they go even after kill -9.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import select
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from protocell_guest import jail, janitor, wire
+from protocell_guest.guest import interpreter, warmups
+from protocell_guest.init import Init
+from protocell_guest.kernel import _libc, cgroups, namespaces, seccomp
+from protocell_guest.plan import Plan
+
+
+class Zygote:
+    """Forks sandboxes and reaps them."""
+
+    def __init__(
+        self,
+        requests: socket.socket,
+        host: int,
+        group: cgroups.Group | None,
+        warm: Callable[[], None],
+    ) -> None:
+        self._requests = requests
+        self._host = host
+        self._group = group
+        self._warm = warm
+        self._self = os.pidfd_open(os.getpid())
+        self._ids = namespaces.outer_ids()
+        self._leaves: dict[int, cgroups.Leaf | None] = {}
+        self._count = 0
+
+    def serve(self) -> None:
+        """Serve until the host is gone."""
+        reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        poll = select.poll()
+        for descriptor in (self._requests.fileno(), self._host, reader):
+            poll.register(descriptor, select.POLLIN)
+        while True:
+            ready = {descriptor for descriptor, _ in poll.poll()}
+            if self._host in ready:
+                return
+            if reader in ready:
+                os.read(reader, 4096)
+                self._reap()
+            if self._requests.fileno() in ready and not self._answer():
+                return
+
+    def _answer(self) -> bool:
+        request, received = wire.recv_packet(self._requests)
+        if request is None:
+            return False
+        control = socket.socket(fileno=received[0])
+        try:
+            self._spawn(Plan.from_message(request["plan"]), control)
+        except (OSError, ValueError) as error:
+            failure = {
+                "event": "failed",
+                "step": "clone",
+                "errno": getattr(error, "errno", None) or 0,
+                "detail": str(error),
+            }
+            wire.send_packet(control, failure)
+        finally:
+            control.close()
+        return True
+
+    def _spawn(self, plan: Plan, control: socket.socket) -> None:
+        leaf = self._make_leaf(plan)
+        go_reader, go_writer = os.pipe2(os.O_CLOEXEC)
+        try:
+            pid = namespaces.clone_init()
+            if pid == 0:
+                self._become_init(plan, control, leaf, go_reader, go_writer)
+            self._leaves[pid] = leaf
+            namespaces.write_id_maps(pid, *self._ids)
+            os.write(go_writer, b"!")
+        except OSError:
+            if leaf is not None:
+                leaf.close()
+            raise
+        finally:
+            os.close(go_reader)
+            os.close(go_writer)
+        if leaf is not None:
+            leaf.close()
+
+    def _make_leaf(self, plan: Plan) -> cgroups.Leaf | None:
+        if self._group is None:
+            return None
+        self._count += 1
+        limits = plan.limits
+        return self._group.create(
+            f"box-{self._count}",
+            memory_bytes=limits["memory_bytes"],
+            processes=limits["processes"] + 1,
+        )
+
+    def _become_init(
+        self,
+        plan: Plan,
+        control: socket.socket,
+        leaf: cgroups.Leaf | None,
+        go_reader: int,
+        go_writer: int,
+    ) -> NoReturn:
+        try:
+            signal.set_wakeup_fd(-1)
+            os.setsid()
+            jail.die_with_parent()
+            os.close(go_writer)
+            if os.read(go_reader, 1) != b"!":
+                os._exit(1)  # the zygote ended while we waited
+            self._close_all_but(control.fileno(), self._self, *(leaf.descriptors if leaf else ()))
+            Init(plan, control, leaf=leaf, zygote=self._self, warm=self._warm).run()
+        except BaseException:  # noqa: BLE001  (whatever it is, it must not run the zygote's loop)
+            traceback.print_exc()  # to the pipe that the host reads when something went wrong
+            os._exit(70)
+
+    def _close_all_but(self, *keep: int) -> None:
+        start = 3
+        for descriptor in sorted(keep):
+            os.closerange(start, descriptor)
+            start = descriptor + 1
+        os.closerange(start, 2**31 - 1)
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, _ = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            leaf = self._leaves.pop(pid, None)
+            if leaf is not None:
+                leaf.remove()
+
+
+def facts() -> dict[str, Any]:
+    """What the host must know of this interpreter to bind the right folders."""
+    return {
+        "version": sys.version.split()[0],
+        "executable": sys.executable,
+        "prefixes": sorted({sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}),
+        "paths": [path for path in sys.path if os.path.isdir(path)],
+    }
+
+
+def _claim_cgroup() -> cgroups.Group | None:
+    """A cgroup to make leaves in, where this user can have one."""
+    hierarchy = cgroups.find(movable=(os.getpid(),))
+    if isinstance(hierarchy, cgroups.Absent):
+        return None
+    cgroups.sweep(hierarchy)
+    try:
+        group = cgroups.Group.claim(hierarchy)
+    except OSError:
+        return None  # it looked possible and was not; init watches memory instead, and says so
+    janitor.fork(hierarchy)
+    return group
+
+
+def main(requests_fd: int, host_pid: int, preload: Sequence[str]) -> NoReturn:
+    """Prepare, say hello, serve."""
+    requests = socket.socket(fileno=requests_fd)
+    os.set_inheritable(requests_fd, False)
+    host = os.pidfd_open(host_pid)
+    group = _claim_cgroup()
+    try:
+        for name in preload:
+            importlib.import_module(name)
+    except ImportError as error:
+        detail = f"{error}; install it in {sys.prefix} or leave it out of preload"
+        wire.send_packet(requests, {"event": "failed", "detail": detail})
+        sys.exit(1)
+    seccomp.build(_libc.machine())  # once, here; every context finds it made
+    interpreter.warm()
+    warm = warmups.for_packages(preload)
+    warm()
+    gc.collect()
+    gc.freeze()
+    wire.send_packet(requests, {"event": "hello", "facts": facts()})
+    Zygote(requests, host, group, warm).serve()
+    os._exit(0)

@@ -1,0 +1,55 @@
+"""What holds for every test: kernel features are there or said to be missing, and nothing is left behind."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.claims import CLAIMS
+from tests.features import require
+from tests.leftovers import left_behind, picture
+
+_NEEDS = {claim.id: claim.needs for claim in CLAIMS}
+# These start sandboxes or parts of one. Pure tests are spared the two looks at /proc.
+_FOLDERS_OF_LEFTOVERS = {"kernel", "escape", "integration", "faults"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let tests/test_claims.py ask for the marks of the whole tree."""
+    parser.addoption("--write-marks", help="write each test with its claim and twin ids, as JSON")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Write the marks that were asked for."""
+    target = session.config.getoption("--write-marks")
+    if target:
+        rows = [(i.nodeid, _ids(i, "claim"), _ids(i, "twin")) for i in session.items]
+        Path(target).write_text(json.dumps(rows))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip, or fail under PROTOCELL_MUST_WORK=1, a test whose kernel features are not all there."""
+    needed = [*_ids(item, "kernel")]
+    for claim in [*_ids(item, "claim"), *_ids(item, "twin")]:
+        needed.extend(_NEEDS.get(claim, ()))
+    for feature in dict.fromkeys(needed):
+        require(feature)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that leaves a descriptor, process, mount, cgroup or temporary file behind."""
+    parts = request.path.relative_to(Path(__file__).parent).parts
+    if parts[0] not in _FOLDERS_OF_LEFTOVERS:
+        yield
+        return
+    before = picture()
+    yield
+    left = left_behind(before)
+    if left:
+        pytest.fail("left behind:\n  " + "\n  ".join(left), pytrace=False)
+
+
+def _ids(item: pytest.Item, mark: str) -> list[str]:
+    return [text for found in item.iter_markers(mark) for text in found.args]

@@ -1,0 +1,80 @@
+"""Any frame is a typed message within its bounds, or a protocol error with a short reason."""
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocell._messages import (
+    SLACK_BYTES,
+    DoneMessage,
+    ErrorMessage,
+    MessageReader,
+    ResultMessage,
+)
+from protocell.errors import ProtocolError
+
+RESULT_BYTES = 50
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+TEXT = st.text(st.characters(categories=["L", "Cc", "Cs"]), max_size=80)
+NUMBERS = st.just(7) | ANYTHING
+# Nearly right frames get further than garbage does: each field is right most of the time.
+FRAMES = st.one_of(
+    st.fixed_dictionaries({"event": st.just("done"), "id": NUMBERS, "exit_code": ANYTHING}),
+    st.fixed_dictionaries(
+        {
+            "event": st.just("error"),
+            "id": NUMBERS,
+            "name": TEXT | ANYTHING,
+            "value": TEXT | ANYTHING,
+            "traceback": TEXT | ANYTHING,
+        }
+    ),
+    st.fixed_dictionaries(
+        {
+            "event": st.just("result"),
+            "id": NUMBERS,
+            "main": st.booleans() | ANYTHING,
+            "formats": st.dictionaries(
+                st.sampled_from(["text/plain", "image/png", "text/\n"]) | st.text(),
+                TEXT | ANYTHING | st.just("x" * (RESULT_BYTES + SLACK_BYTES + 1)),
+                max_size=3,
+            ),
+        },
+        optional={"more": ANYTHING},
+    ),
+    st.dictionaries(st.text(), ANYTHING, max_size=4),
+)
+
+
+@given(st.lists(FRAMES, max_size=6))
+def test_any_frames_are_messages_within_bounds_or_one_protocol_error(
+    frames: list[dict[str, Any]],
+):
+    reader = MessageReader(number=7, result_bytes=RESULT_BYTES)
+    for frame in frames:
+        try:
+            message = reader.read(frame)
+        except ProtocolError as refused:
+            assert str(refused).isprintable()
+            assert len(str(refused)) <= 160
+            return
+        check(message)
+
+
+def check(message: ResultMessage | ErrorMessage | DoneMessage) -> None:
+    if isinstance(message, ResultMessage):
+        texts = list(message.formats.values())
+        assert type(message.main) is bool
+        assert sum(len(text.encode()) for text in texts) <= RESULT_BYTES + SLACK_BYTES
+    elif isinstance(message, ErrorMessage):
+        assert message.name.isprintable()
+        assert 1 <= len(message.name) <= 200
+        texts = [message.value, message.traceback]
+        assert max(len(text.encode()) for text in texts) <= RESULT_BYTES + 20
+    else:
+        assert message.exit_code is None or type(message.exit_code) is int

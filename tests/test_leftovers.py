@@ -1,0 +1,85 @@
+"""The check for leftovers finds each kind of thing that a test can leave behind, and waits for what is ending."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+from tests.leftovers import left_behind, picture
+
+
+def test_nothing_done_leaves_nothing():
+    before = picture()
+
+    assert left_behind(before, patience_seconds=0) == []
+
+
+def test_an_open_descriptor_is_found():
+    before = picture()
+    descriptor = os.open("/dev/null", os.O_RDONLY)
+
+    left = left_behind(before, patience_seconds=0)
+
+    os.close(descriptor)
+    assert left == [f"descriptor {descriptor}: /dev/null"]
+
+
+def test_a_running_child_is_found():
+    before = picture()
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as child:
+        left = left_behind(before, patience_seconds=0)
+
+    assert f"process {child.pid}: cat" in left
+
+
+def test_a_child_that_nobody_waited_for_is_found():
+    before = picture()
+    child = os.posix_spawn("/bin/true", ["true"], {})
+    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+
+    left = left_behind(before, patience_seconds=0)
+
+    os.waitpid(child, 0)
+    assert left == [f"process {child}: (a zombie: nobody waited for it)"]
+
+
+def test_an_orphan_of_a_zygote_is_found():
+    # The shell ends at once, so its child goes to the nearest reaper; it knows its end by this pipe.
+    before = picture()
+    reader, writer = os.pipe()
+    orphan = "import os, sys; print(os.getpid(), flush=True); sys.stdin.read()"
+    shell = subprocess.Popen(
+        ["/bin/sh", "-c", 'exec 3<&0; "$0" -c "$1" protocell_guest <&3 &', sys.executable, orphan],
+        stdin=reader,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    os.close(reader)
+    with shell:
+        assert shell.stdout is not None
+        pid = int(shell.stdout.readline())
+
+    found = [line for line in left_behind(before, patience_seconds=0) if f"orphan {pid}:" in line]
+
+    os.close(writer)
+    assert len(found) == 1
+    assert left_behind(before) == []
+
+
+def test_a_temporary_file_is_found():
+    before = picture()
+    with tempfile.NamedTemporaryFile(prefix="protocell-") as file:
+        left = left_behind(before, patience_seconds=0)
+
+    assert f"file {file.name}" in left
+
+
+def test_what_ends_by_itself_in_time_is_not_left_behind():
+    before = picture()
+    file = Path(tempfile.gettempdir(), f"protocell-{os.getpid()}")
+    file.touch()
+    threading.Timer(0.2, file.unlink).start()
+
+    assert left_behind(before) == []

@@ -1,0 +1,170 @@
+"""The code keeps its shape: small files, short functions, a hand-written front, nothing heavy inside, a clean lock."""
+
+import ast
+import re
+import statistics
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import protocell
+
+ROOT = Path(__file__).parent.parent
+SOURCES = sorted((ROOT / "src").rglob("*.py"))
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+
+MOST_LINES_IN_A_FILE = 300
+MOST_LINES_IN_A_FUNCTION = 60
+MEDIAN_LINES_IN_A_FUNCTION = 11
+# Tables, not logic: numbers per machine, and one row for each rule or feature.
+DATA_TABLES = {"syscalls.py"}
+
+# What a zygote holds before it preloads anything, sandboxes inherit. Each name here is a decision.
+HEAVY = {
+    "asyncio",
+    "ssl",
+    "multiprocessing",
+    "logging",
+    "http",
+    "email",
+    "urllib.request",
+    "unittest",
+    "inspect",
+}
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def functions(path: Path) -> Iterator[tuple[str, int]]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield f"{named(path)}:{node.lineno} {node.name}", length_without_docstring(node)
+
+
+def length_without_docstring(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    length = (node.end_lineno or node.lineno) - node.lineno + 1
+    first = node.body[0]
+    if ast.get_docstring(node) is not None and first.end_lineno is not None:
+        length -= first.end_lineno - first.lineno + 1
+    return length
+
+
+def test_no_file_is_longer_than_a_reader_can_hold():
+    long = {
+        named(path): count
+        for path in SOURCES
+        if path.name not in DATA_TABLES
+        and (count := len(path.read_text().splitlines())) > MOST_LINES_IN_A_FILE
+    }
+
+    assert long == {}
+
+
+def test_no_function_is_longer_than_a_screen():
+    found = [pair for path in SOURCES for pair in functions(path)]
+
+    assert [pair for pair in found if pair[1] > MOST_LINES_IN_A_FUNCTION] == []
+
+
+def test_functions_are_short():
+    lengths = [length for path in SOURCES for _, length in functions(path)]
+
+    assert statistics.median(lengths) <= MEDIAN_LINES_IN_A_FUNCTION
+
+
+@pytest.mark.parametrize("path", SOURCES + TESTS, ids=named)
+def test_a_file_begins_with_a_sentence_that_says_why_it_exists(path: Path):
+    text = ast.get_docstring(ast.parse(path.read_text())) or ""
+
+    assert re.match(r"[A-Z`\"'].*?[.:](\s|$)", text, re.DOTALL), f"{path}: {text[:80]!r}"
+    assert path.read_text().startswith('"""')
+
+
+def test_only_one_file_names_ctypes():
+    found = [named(path) for path in SOURCES if "ctypes" in imported(path)]
+
+    assert found == ["src/protocell_guest/kernel/_libc.py"]
+
+
+def test_code_inside_needs_the_standard_library_alone():
+    allowed = {*sys.stdlib_module_names, "protocell_guest"}
+    inside = [path for path in SOURCES if "protocell_guest" in path.parts]
+
+    assert {name for path in inside for name in imported(path)} - allowed == set()
+
+
+def imported(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names.update(alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names.add(str(node.module).partition(".")[0])
+    return names
+
+
+def test_the_public_names_are_a_sorted_list_and_all_there_is():
+    modules = {path.stem for path in (ROOT / "src/protocell").glob("*.py")}
+    public = {name for name in vars(protocell) if not name.startswith("_")} - modules
+
+    assert sorted(protocell.__all__) == sorted(public | (set(protocell.__all__) & modules))
+    assert list(protocell.__all__) == sorted(protocell.__all__, key=str.lower)
+
+
+def test_importing_the_library_loads_no_third_party_package():
+    assert loaded("import protocell") - {"protocell", "protocell_guest"} <= sys.stdlib_module_names
+
+
+def test_the_code_inside_a_sandbox_loads_nothing_heavy():
+    assert loaded("import protocell_guest.zygote, protocell_guest.guest.loop") & HEAVY == set()
+
+
+def loaded(statement: str) -> set[str]:
+    """Names of the top-level modules that a statement loads into a bare interpreter."""
+    bare = "import sys; before = set(sys.modules)"
+    show = "print(*sorted({name for name in set(sys.modules) - before}))"
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", f"{bare}; {statement}; {show}"],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    return {name for name in done.stdout.split() if "." not in name or name in HEAVY}
+
+
+def test_both_packages_say_that_they_are_typed():
+    assert [p.exists() for p in sorted((ROOT / "src").glob("*/py.typed"))] == [True, True]
+
+
+def test_the_lock_names_the_public_index_only():
+    text = "".join(path.read_text() for path in [ROOT / "uv.lock", *locks()])
+    hosts = set(re.findall(r"(?:https?|file)://[^/\"\s]*", text))
+
+    assert hosts == {"FILES", "INDEX"}
+
+
+@pytest.mark.parametrize("name", ["demo", "dev"])
+def test_what_pip_installs_is_what_the_lock_says(name: str):
+    packages = tomllib.loads((ROOT / "uv.lock").read_text())["package"]
+    locked = {f"{package['name']}=={package['version']}": hashes(package) for package in packages}
+    text = (ROOT / "requirements" / f"{name}.txt").read_text()
+
+    for pinned, rest in re.findall(r"^([\w.-]+==[\w.]+)(.*(?:\n    .*)*)", text, re.MULTILINE):
+        assert set(re.findall("sha256:[0-9a-f]{64}", rest)) == locked[pinned]
+
+
+def locks() -> list[Path]:
+    return sorted((ROOT / "requirements").glob("*.txt"))
+
+
+def hashes(package: dict[str, object]) -> set[str]:
+    return set(
+        re.findall("sha256:[0-9a-f]{64}", str([package.get("sdist"), package.get("wheels")]))
+    )
