@@ -6,6 +6,7 @@ The programs stand in examples/programs, what they read in examples/data (seen b
 they made is put into examples/out. The unsafe way is one `python -I file` in a scratch folder, as blog posts have it.
 """
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -32,13 +33,14 @@ PROGRAMS = {
     "clean_sheet": "clean a spreadsheet, group it, write CSV, JSON, XML and XLSX",
     "resize_images": "resize and crop photos in parallel, report their metadata",
 }
-# What code inside may try; without a sandbox, most of it works.
+# A secret that the usual way hands on to the code without a word.
+os.environ["DEMO_API_KEY"] = "sk-demo"
 ATTEMPTS = {
-    "list your home folder": f"import os; os.listdir({str(Path.home())!r})",
+    "list your SSH keys": f"import os; os.listdir({str(Path.home() / '.ssh')!r})",
     "read this machine's users": "open('/etc/passwd').read()",
     "change its own input": "open('/data/sales.xlsx', 'r+b')",
     "see other processes": "import os; [int(name) for name in os.listdir('/proc') if name.isdigit()]",
-    "read your environment": "import os; sorted(os.environ)",
+    "find keys in the environment": "import os; [name for name in os.environ if 'KEY' in name]",
     "open a connection": "import socket; socket.create_connection(('1.1.1.1', 53), 3)",
 }
 POLICY = Policy(
@@ -62,32 +64,36 @@ class Compared:
 def main() -> int:
     """Run everything and show it; the exit code is 0 if every program ended well."""
     console = Console(highlight=False, soft_wrap=True)
-    _, seconds = timed(lambda: protocell.run_code("1 + 1", policy=POLICY))
+    first, seconds = timed(lambda: protocell.run_code("1 + 1", policy=POLICY))
     console.print(
         f"The first sandbox, with pandas imported once for all that follow: {seconds:.2f} s\n"
     )
 
-    rows = []
+    rows = [
+        compare("print(1)", "print(1)"),
+        compare("first use of pandas", "import pandas; print(pandas.Series([1, 2]).sum())"),
+    ]
     for name, what in PROGRAMS.items():
-        source = (HERE / "programs" / f"{name}.py").read_text(encoding="utf-8")
         console.rule(f"{name}.py: {what}", align="left")
-        execution, seconds = timed(lambda code=source: protocell.run_code(code, policy=POLICY))
-        show(console, execution, seconds)
-        if execution.status != "ok":
+        row = run_program(console, name)
+        if row is None:
             return 1
-        save(console, execution, OUT / name)
-        rows.append(
-            Compared(what=f"{name}.py", sandbox_seconds=seconds, naive_seconds=naive(source))
-        )
-    rows.insert(0, compare("print(1)", "print(1)"))
-    rows.insert(
-        1, compare("first use of pandas", "import pandas; print(pandas.Series([1, 2]).sum())")
-    )
-
+        rows.append(row)
     show_attempts(console)
     show_comparison(console, rows)
-    console.print(f"\nEnforced in each of them: {', '.join(execution.enforced)}")
+    console.print(f"\nEnforced in each of them: {', '.join(first.enforced)}")
     return 0
+
+
+def run_program(console: Console, name: str) -> Compared | None:
+    """Run one program both ways, show and keep what came out; None if it did not end well."""
+    source = (HERE / "programs" / f"{name}.py").read_text(encoding="utf-8")
+    execution, seconds = timed(lambda: protocell.run_code(source, policy=POLICY))
+    show(console, execution, seconds)
+    if execution.status != "ok":
+        return None
+    save(console, execution, OUT / name)
+    return Compared(what=f"{name}.py", sandbox_seconds=seconds, naive_seconds=naive(source))
 
 
 def timed(run: Callable[[], Made]) -> tuple[Made, float]:
@@ -99,10 +105,14 @@ def timed(run: Callable[[], Made]) -> tuple[Made, float]:
 
 def compare(what: str, code: str) -> Compared:
     """Time a small program both ways, and take the best of five: the machine's noise is not the point."""
-    sandbox = min(timed(lambda: protocell.run_code(code, policy=POLICY))[1] for _ in range(5))
-    return Compared(
-        what=what, sandbox_seconds=sandbox, naive_seconds=min(naive(code) for _ in range(5))
-    )
+    sandbox = min(after_a_thought(code) for _ in range(5))
+    return Compared(what=what, sandbox_seconds=sandbox, naive_seconds=min(naive(code) for _ in range(5)))
+
+
+def after_a_thought(code: str) -> float:
+    """Return how long a sandbox takes when, as with an agent, the next one was made while the model was thinking."""
+    time.sleep(0.2)  # noqa: TID251  it stands for the model; there is nothing to wait for
+    return timed(lambda: protocell.run_code(code, policy=POLICY))[1]
 
 
 def naive(source: str) -> float:
@@ -135,7 +145,7 @@ def show(console: Console, execution: Execution, seconds: float) -> None:
     console.print(
         f"{execution.status} in {seconds * 1000:.0f} ms, sandbox included; "
         f"CPU {usage.user_seconds + usage.system_seconds:.2f} s, peak {usage.peak_memory_bytes >> 20} MiB, "
-        f"{usage.processes} processes and threads\n",
+        f"{usage.processes} more processes and threads\n",
         style="green",
     )
 
@@ -164,7 +174,7 @@ def show_attempts(console: Console) -> None:
 def show_comparison(console: Console, rows: list[Compared]) -> None:
     """Show both ways next to each other."""
     console.print()
-    console.rule("a fresh sandbox, and the usual `python -I file` without any", align="left")
+    console.rule("a fresh sandbox (ready before the call), and the usual `python -I file`", align="left")
     table = Table(box=None, pad_edge=False)
     for heading in ("program", "sandbox", "python -I", "faster"):
         table.add_column(heading, justify="left" if heading == "program" else "right")

@@ -124,7 +124,7 @@ class KernelBox:
     """A sandbox behind namespaces, with an init of its own."""
 
     def __init__(self, control: socket.socket) -> None:
-        control.setblocking(False)
+        control.setblocking(False)  # noqa: FBT003  (the socket's own signature)
         self._control = control
         self.channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.stdout = self.stderr = self.workspace = -1
@@ -179,15 +179,15 @@ class KernelBox:
         self._send({"op": "kill"})
 
     async def ended(self, waiter: Waiter) -> Exit:
-        if self._exit is None:
-            message, _ = await self._packet(waiter, time.monotonic() + ANSWER_SECONDS, "exited")
-            self._note_exit(message)
-        assert self._exit is not None
-        return self._exit
+        if self._exit is not None:
+            return self._exit
+        message, _ = await self._packet(waiter, time.monotonic() + ANSWER_SECONDS, "exited")
+        return self._note_exit(message)
 
-    def _note_exit(self, message: dict[str, Any]) -> None:
+    def _note_exit(self, message: dict[str, Any]) -> Exit:
         self._exit = Exit(message["cause"], message["status"], message["usage"])
         self.alive = False
+        return self._exit
 
     # -- measuring and files ----------------------------------------------------------------------
 

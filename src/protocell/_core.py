@@ -13,19 +13,19 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import NamedTuple
 
 from protocell import _workspace
 from protocell._box import Box
 from protocell._launch import launch, prepare_next
 from protocell._scan import Scanner
 from protocell._turn import Outcome, Turn
-from protocell._verdict import judge
+from protocell._verdict import Terms, judge
 from protocell._waiter import Waiter
 from protocell.errors import BusyError, ClosedError, FileError, PolicyError
 from protocell.execution import Execution, ExecutionError, Logs, Result, Usage
-from protocell.files import Entry, FileSet, Listing
-from protocell.limits import MIB, format_size
+from protocell.files import Entry, Listing
+from protocell.limits import MIB, Limits, format_size
 from protocell.policy import Policy
 
 MAX_CODE_CHARACTERS = 32 * MIB
@@ -43,8 +43,7 @@ class Core:
             raise PolicyError(f"policy is {type(policy).__name__}; allowed is Policy(...) or None")
         self.policy = policy or Policy()
         self._waiter = waiter
-        self._box: Box | None = None
-        self._scanner: Scanner | None = None
+        self._place: _Place | None = None
         self._count = 0
         self._turn = threading.Lock()
         self._closed = False
@@ -53,41 +52,35 @@ class Core:
 
     # -- life -------------------------------------------------------------------------------------
 
-    async def open(self) -> Box:
+    async def open(self) -> _Place:
         """The sandbox, made if it is not there yet."""
         if self._closed:
             raise ClosedError("this sandbox was closed or killed; make a new one")
-        if self._box is None:
+        if self._place is None:
             started = time.monotonic()
-            self._box = await launch(self.policy, self._waiter)
+            box = await launch(self.policy, self._waiter)
             self._wait_seconds = time.monotonic() - started
-            limits = self.policy.limits
-            self._scanner = Scanner(
-                self._box.workspace,
-                max_files=limits.files_out,
-                max_bytes=limits.files_out_bytes,
-                max_entries=limits.workspace_inodes + 1024,
-            )
-            weakref.finalize(self, self._box.close)
-        return self._box
+            weakref.finalize(self, box.close)
+            self._place = _Place(box, _scanner(box, self.policy.limits))
+        return self._place
 
     def close(self) -> None:
         """End the sandbox and everything in it; a running execution ends with status ``killed``."""
         self._closed = True
         if self._turn.acquire(blocking=False):
             try:
-                if self._box is not None:
-                    self._box.close()
+                if self._place is not None:
+                    self._place.box.close()
             finally:
                 self._turn.release()
-        elif self._box is not None:
-            self._box.end()  # whoever runs the turn closes it
+        elif self._place is not None:
+            self._place.box.end()  # whoever runs the turn closes it
 
     def interrupt(self) -> None:
         """KeyboardInterrupt in the running code."""
-        if self._box is not None and self._turn.locked():
+        if self._place is not None and self._turn.locked():
             self._interrupted = True
-            self._box.interrupt()
+            self._place.box.interrupt()
 
     # -- executions -------------------------------------------------------------------------------
 
@@ -106,66 +99,61 @@ class Core:
         if not self._turn.acquire(blocking=False):
             raise BusyError("this sandbox is running code; wait for it or make another sandbox")
         try:
-            return await self._run(code, wall_seconds, on_stdout, on_stderr, last)
+            place = await self.open()
+            turn = await self._prepare(place.box, on_stdout, on_stderr)
+            outcome = await self._run(turn, place.box, code, wall_seconds, last=last)
+            execution = self._execution(turn, outcome, wall_seconds, place)
         finally:
             self._turn.release()
-            if self._closed and self._box is not None:
-                self._box.close()
+            if self._closed and self._place is not None:
+                self._place.box.close()
+        prepare_next(self.policy)
+        return execution
 
-    async def _run(
-        self,
-        code: str,
-        wall_seconds: float,
-        on_stdout: OnText | None,
-        on_stderr: OnText | None,
-        last: bool,
-    ) -> Execution:
-        box = await self.open()
+    async def _prepare(self, box: Box, on_stdout: OnText | None, on_stderr: OnText | None) -> Turn:
         if not box.alive:
             await box.renew(self._waiter)
         self._interrupted = False
         self._count += 1
-        turn = Turn(
+        return Turn(
             box,
             self.policy.limits,
             number=self._count,
             on_stdout=_decoded(on_stdout),
             on_stderr=_decoded(on_stderr),
         )
+
+    async def _run(
+        self, turn: Turn, box: Box, code: str, wall_seconds: float, *, last: bool
+    ) -> Outcome:
         try:
             outcome = await turn.run(code, wall_seconds, self._waiter)
             if last and box.alive and os.listdir(box.workspace):
                 box.end()  # files are taken out when nobody is left to change them
                 await box.ended(self._waiter)
         except BaseException:
-            self._abandon(box)
+            # The caller was torn away (Ctrl-C, task cancelled): the code must not go on.
+            if box.alive:
+                box.alive = False
+                box.end()
             raise
-        execution = self._execution(turn, outcome, wall_seconds, self._scan())
-        prepare_next(self.policy)
-        return execution
-
-    def _abandon(self, box: Box) -> None:
-        """The caller was torn away in mid-run (Ctrl-C, task cancelled): the code must not go on."""
-        if box.alive:
-            box.alive = False
-            box.end()
+        return outcome
 
     def _execution(
-        self, turn: Turn, outcome: Outcome, wall_seconds: float, files: FileSet
+        self, turn: Turn, outcome: Outcome, wall_seconds: float, place: _Place
     ) -> Execution:
-        assert self._box is not None
-        status, reason = judge(
-            outcome,
-            self.policy.limits,
-            wall_seconds,
+        terms = Terms(
+            limits=self.policy.limits,
+            wall_seconds=wall_seconds,
             interrupted=self._interrupted,
             killed=self._closed,
         )
+        status, reason = judge(outcome, terms)
         wait, self._wait_seconds = self._wait_seconds, 0.0
         return Execution(
             status=status,
             reason=reason,
-            files=files,
+            files=place.scanner.scan(),
             results=[
                 Result(by_mime=message.formats, is_main_result=message.main)
                 for message in outcome.results
@@ -175,7 +163,7 @@ class Core:
             exit_code=outcome.exit_code,
             execution_count=self._count,
             usage=_usage(outcome, wait),
-            enforced=self._box.enforced,
+            enforced=place.box.enforced,
         )
 
     def _wall_seconds(self, timeout: float | None) -> float:
@@ -190,36 +178,46 @@ class Core:
 
     # -- files ------------------------------------------------------------------------------------
 
-    def _scan(self) -> FileSet:
-        assert self._scanner is not None
-        return self._scanner.scan()
-
     async def write_file(self, path: str, data: Content) -> Entry:
         """Put a file into the workspace: bytes, text (UTF-8), or the content of a host file."""
         parts = _workspace.normalise(path)
         content = _content(path, data, self.policy.limits.file_bytes)
-        box = await self.open()
+        place = await self.open()
         if not self._turn.acquire(blocking=False):
             raise BusyError("this sandbox is running code; write files before or after")
         try:
-            descriptor = await box.create("/".join(parts), self._waiter)
+            descriptor = await place.box.create("/".join(parts), self._waiter)
+            _write_all(descriptor, content, path)
+            place.scanner.accept(["/".join(parts)])
         finally:
             self._turn.release()
-        with open(descriptor, "wb", buffering=0) as file:
-            _write_all(file, content, path)
-        assert self._scanner is not None
-        self._scanner.accept(["/".join(parts)])
         return Entry(name=parts[-1], type="file", size=len(content))
 
     async def read_file(self, path: str) -> bytes:
         """The content of a regular file of the workspace."""
-        box = await self.open()
+        box = (await self.open()).box
         return _workspace.read(box.workspace, path, self.policy.limits.files_out_bytes)
 
     async def list_files(self, path: str) -> Listing:
         """What is in a folder of the workspace."""
-        box = await self.open()
+        box = (await self.open()).box
         return _workspace.list_directory(box.workspace, path, self.policy.limits.workspace_inodes)
+
+
+class _Place(NamedTuple):
+    """A sandbox that is there, and what is known of its workspace."""
+
+    box: Box
+    scanner: Scanner
+
+
+def _scanner(box: Box, limits: Limits) -> Scanner:
+    return Scanner(
+        box.workspace,
+        max_files=limits.files_out,
+        max_bytes=limits.files_out_bytes,
+        max_entries=limits.workspace_inodes + 1024,
+    )
 
 
 def _check_code(code: object) -> None:
@@ -251,11 +249,12 @@ def _content(path: str, data: object, most: int) -> bytes:
     return content
 
 
-def _write_all(file: Any, content: bytes, path: str) -> None:
+def _write_all(descriptor: int, content: bytes, path: str) -> None:
     left = memoryview(content)
     try:
-        while left:
-            left = left[file.write(left) :]
+        with open(descriptor, "wb", buffering=0) as file:
+            while left:
+                left = left[file.write(left) :]
     except OSError as error:
         text = f"cannot write {path!r} in the workspace: {error.strerror}"
         raise FileError(text, path=path, errno=error.errno) from error

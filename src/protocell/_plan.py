@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from protocell.errors import SetupError
 from protocell.policy import Policy
@@ -53,15 +54,13 @@ class Facts:
     paths: tuple[str, ...]
 
     @classmethod
-    def from_message(cls, message: dict[str, object]) -> Facts:
+    def from_message(cls, message: dict[str, Any]) -> Facts:
         """Facts as the zygote sends them."""
-        prefixes, paths = message["prefixes"], message["paths"]
-        assert isinstance(prefixes, list) and isinstance(paths, list)
         return cls(
             version=str(message["version"]),
             executable=str(message["executable"]),
-            prefixes=tuple(map(str, prefixes)),
-            paths=tuple(map(str, paths)),
+            prefixes=tuple(map(str, message["prefixes"])),
+            paths=tuple(map(str, message["paths"])),
         )
 
 

@@ -9,14 +9,23 @@ from pathlib import Path
 from protocell.errors import ProtocellError, SetupError, UnsupportedError
 
 _USER_NAMESPACES = (
-    ("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1",
-     "AppArmor restricts user namespaces (Ubuntu 23.10 and later): install an AppArmor profile "
-     "with 'userns,' for this python, as the package apparmor-profiles shows for bwrap"),
-    ("/proc/sys/kernel/unprivileged_userns_clone", "0",
-     "user namespaces are off for ordinary users: sysctl kernel.unprivileged_userns_clone=1"),
-    ("/proc/sys/user/max_user_namespaces", "0",
-     "user namespaces are off: sysctl user.max_user_namespaces=10000"),
-)  # fmt: skip
+    (
+        "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+        "1",
+        "AppArmor restricts user namespaces (Ubuntu 23.10 and later): install an AppArmor profile"
+        " with 'userns,' for this python, as the package apparmor-profiles shows for bwrap",
+    ),
+    (
+        "/proc/sys/kernel/unprivileged_userns_clone",
+        "0",
+        "user namespaces are off for ordinary users: sysctl kernel.unprivileged_userns_clone=1",
+    ),
+    (
+        "/proc/sys/user/max_user_namespaces",
+        "0",
+        "user namespaces are off: sysctl user.max_user_namespaces=10000",
+    ),
+)
 _IN_CONTAINER = (
     "if this is a container, its seccomp profile refuses it: run it with a profile that allows "
     "clone, unshare, mount and pivot_root, and with an unmasked /proc "
@@ -50,7 +59,7 @@ def user_namespace_remedy() -> str:
     return _IN_CONTAINER
 
 
-def remedy_for(step: str, code: int) -> str:
+def remedy_for(step: str) -> str:
     """What to do about a step that was refused."""
     what = REMEDIES.get(step, f"the step {step} failed")
     if step in ("clone", "user-namespace", "mount-namespace", "new-root"):
@@ -63,7 +72,7 @@ def remedy_for(step: str, code: int) -> str:
 def explain_failure(step: str, code: int, detail: str) -> ProtocellError:
     """The exception for a step of the set-up that failed in the sandbox."""
     name = errno.errorcode.get(code, str(code))
-    remedy = remedy_for(step, code)
+    remedy = remedy_for(step)
     message = f"cannot enforce {step} ({name}: {detail}): {remedy}"
     if code in (errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOSPC):
         return UnsupportedError(message, missing=(step,), remedy=remedy)

@@ -131,22 +131,19 @@ class Scanner:
 
     def _file(self, found: _Found) -> WorkspaceFile:
         size, held = found.content.size, found.content.held
-        if held is not None:
-            reader = partial(bytes, held)
-        else:
-            reader = partial(self._shared_handle().read, found.path, size)
+        later = partial(bytes, held) if held is not None else self._later(found.path, size)
         digest = found.content.digest.hex()
         return WorkspaceFile(
-            path=found.path, size=size, sha256=digest, change=found.change, _reader=reader
+            path=found.path, size=size, sha256=digest, change=found.change, _reader=later
         )
 
-    def _shared_handle(self) -> Handle:
-        """The descriptor for files that are read later; this holds it only as long as such a file does."""
+    def _later(self, path: str, size: int) -> partial[bytes]:
+        """Reads a file when asked to, with a descriptor that lives as long as one such file does."""
         handle = self._handle() if self._handle is not None else None
         if handle is None:
             handle = Handle(self._workspace_fd)
             self._handle = weakref.ref(handle)
-        return handle
+        return partial(handle.read, path, size)
 
 
 @dataclass(frozen=True, slots=True)

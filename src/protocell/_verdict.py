@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import dataclass
 
 from protocell._box import Exit
 from protocell._turn import End, Outcome
@@ -13,34 +14,43 @@ from protocell.limits import Limits, format_seconds, format_size
 Verdict = tuple[Status, str]
 
 
-def judge(
-    outcome: Outcome, limits: Limits, wall_seconds: float, *, interrupted: bool, killed: bool
-) -> Verdict:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What an execution was allowed, and what its caller did meanwhile."""
+
+    limits: Limits
+    wall_seconds: float
+    interrupted: bool
+    killed: bool
+
+
+def judge(outcome: Outcome, terms: Terms) -> Verdict:
     """The status and a sentence that names the cause, and the limit where it was one."""
     if outcome.end is not None and outcome.exit is not None:
-        return _judge_end(outcome, outcome.end, outcome.exit, limits, wall_seconds, killed)
-    if outcome.usage.get("oom_kills") and (outcome.error or outcome.exit_code):
-        return "out_of_memory", f"a process of the code was ended: {_memory(limits)}"
+        return _judge_end(outcome, outcome.end, outcome.exit, terms)
+    failed = outcome.error is not None or bool(outcome.exit_code)
+    kills = int(outcome.usage.get("oom_kills", 0))
+    if kills:
+        what = f"{kills} of the code's processes ended for want of memory: {_memory(terms.limits)}"
+        return ("out_of_memory" if failed else "ok"), what
     if outcome.error is not None:
-        return _judge_error(outcome.error.name, limits, interrupted)
-    if outcome.exit_code:
-        return "error", f"the code ended itself with exit code {outcome.exit_code} (SystemExit)"
-    if outcome.exit_code == 0:
-        return "ok", "the code ended itself with exit code 0 (SystemExit)"
+        return _judge_error(outcome.error.name, terms)
+    if outcome.exit_code is not None:
+        status: Status = "error" if failed else "ok"
+        return status, f"the code ended itself with exit code {outcome.exit_code} (SystemExit)"
     return "ok", "the code ran to its end"
 
 
-def _judge_error(name: str, limits: Limits, interrupted: bool) -> Verdict:
+def _judge_error(name: str, terms: Terms) -> Verdict:
     if name == "MemoryError":
-        return "out_of_memory", f"an allocation failed with MemoryError: {_memory(limits)}"
-    if name == "KeyboardInterrupt" and interrupted:
+        return "out_of_memory", f"an allocation failed with MemoryError: {_memory(terms.limits)}"
+    if name == "KeyboardInterrupt" and terms.interrupted:
         return "cancelled", "the code was interrupted by the caller (KeyboardInterrupt)"
     return "error", f"the code raised {name}"
 
 
-def _judge_end(
-    outcome: Outcome, end: End, how: Exit, limits: Limits, wall_seconds: float, killed: bool
-) -> Verdict:
+def _judge_end(outcome: Outcome, end: End, how: Exit, terms: Terms) -> Verdict:
+    limits = terms.limits
     if how.cause == "gone":
         return "killed", "the sandbox itself was ended from outside, with everything in it"
     if how.cause == "memory":
@@ -48,10 +58,10 @@ def _judge_end(
     if how.cause == "cpu":
         limit = format_seconds(limits.cpu_seconds)
         return "timeout", f"the code used more processor time than its limit cpu_seconds, {limit}"
-    if killed:
+    if terms.killed:
         return "killed", "the code was ended by the caller"
     if end is End.DEADLINE:
-        limit = format_seconds(wall_seconds)
+        limit = format_seconds(terms.wall_seconds)
         return "timeout", f"the code ran longer than its limit wall_seconds, {limit}"
     if end is End.TOO_MUCH_OUTPUT:
         limit = format_size(limits.output_total_bytes)

@@ -38,7 +38,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from protocell._paths import bad_path
-from protocell._paths import normalise as normalise  # for those who open what it names
+from protocell._paths import normalise as normalise  # noqa: PLC0414 -- exported with what it is for
 from protocell._printable import is_printable_line
 from protocell.errors import FileError
 from protocell.files import Entry, EntryType, Listing

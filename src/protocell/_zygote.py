@@ -15,6 +15,7 @@ from this process inherits the sockets: it closes them without a word and starts
 from __future__ import annotations
 
 import atexit
+import json
 import os
 import socket
 import subprocess
@@ -115,7 +116,7 @@ class Zygote:
             data = self._requests.recv(wire.MAX_PACKET_BYTES, socket.MSG_PEEK)
         except OSError:
             data = b""
-        greeting = wire.decode_packet(data) if data else {"event": "failed", "detail": ""}
+        greeting: dict[str, Any] = json.loads(data) if data else {"event": "failed", "detail": ""}
         if greeting["event"] != "hello":
             detail = str(greeting["detail"]) or self._said()
             self.close()
@@ -135,23 +136,23 @@ class Zygote:
         Raises:
             BrokenPipeError: the zygote is gone; use a new one.
         """
-        await self.facts(waiter)
+        facts = await self.facts(waiter)
         pool = self._pools.get(policy)
         while pool:
             pending = pool.popleft()
             if pending.is_usable():
                 return pending
             pending.close()
-        return self._request(policy)
+        return self._request(policy, facts)
 
     def top_up(self, policy: Policy) -> None:
         """Ask for as many sandboxes as are to be kept ready; does not wait."""
         if self._facts is None or not self.environment.ready:
             return
         with self._lock:
-            self._fill(policy)
+            self._fill(policy, self._facts)
 
-    def _fill(self, policy: Policy) -> None:
+    def _fill(self, policy: Policy, facts: Facts) -> None:
         pool = self._pools.setdefault(policy, deque())
         self._pools.move_to_end(policy)
         while len(self._pools) > _POOLS_KEPT:
@@ -160,22 +161,21 @@ class Zygote:
                 pending.close()
         try:
             while len(pool) < self.environment.ready:
-                pool.append(self._request(policy))
+                pool.append(self._request(policy, facts))
         except OSError:
             return  # it is gone; whoever needs it next starts another
 
-    def _plan(self, policy: Policy) -> dict[str, Any]:
+    def _plan(self, policy: Policy, facts: Facts) -> dict[str, Any]:
         """The plan as a message; made once for each policy, since it looks at the file tree."""
         plan = self._plans.get(policy)
         if plan is None:
-            assert self._facts is not None
             if len(self._plans) >= _PLANS_KEPT:
                 self._plans.clear()
-            plan = self._plans[policy] = make_plan(policy, self._facts).to_message()
+            plan = self._plans[policy] = make_plan(policy, facts).to_message()
         return plan
 
-    def _request(self, policy: Policy) -> Pending:
-        plan = self._plan(policy)
+    def _request(self, policy: Policy, facts: Facts) -> Pending:
+        plan = self._plan(policy, facts)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         pending = Pending(ours)
         try:

@@ -8,6 +8,7 @@ from typing import Literal, Self, overload
 
 from protocell._core import Content, Core, OnText, run_once
 from protocell._waiter import BlockingWaiter, drive
+from protocell.errors import FileError, PolicyError
 from protocell.execution import Execution
 from protocell.files import Entry, Listing
 from protocell.policy import Policy
@@ -50,8 +51,6 @@ class Files:
 
 def as_format(content: bytes, path: str, format: str) -> str | bytes:
     """Bytes as they are, or as text."""
-    from protocell.errors import FileError, PolicyError
-
     if format == "bytes":
         return content
     if format != "text":

@@ -12,7 +12,8 @@ def _make_package() -> None:
         os.path.join(folder, "__init__.py"),
         submodule_search_locations=[folder],
     )
-    assert spec is not None and spec.loader is not None
+    if spec is None or spec.loader is None:
+        raise ImportError(f"protocell_guest cannot be loaded from {folder}")
     package = importlib.util.module_from_spec(spec)
     sys.modules["protocell_guest"] = package
     spec.loader.exec_module(package)

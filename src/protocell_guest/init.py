@@ -18,6 +18,7 @@ but the caller, and a fork that is under way fails, so nothing escapes into a ne
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -105,7 +106,7 @@ class Init:
         self._steps.enforced.append("clean-environment")
         self._workspace = os.open(HOME, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._wake, self._wake_writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
         signal.set_wakeup_fd(self._wake_writer)
         if self._leaf is None:
             self._watch.memory = self._plan.limits["memory_bytes"]
@@ -120,11 +121,11 @@ class Init:
         err_reader, err_writer = os.pipe2(os.O_CLOEXEC)
         # Whoever is forked from a process that is not dumpable is not either, and could then not
         # be measured; no code runs in the sandbox at this moment that could use it.
-        jail.set_dumpable(True)
+        jail.set_dumpable(dumpable=True)
         pid = os.fork()
         if pid == 0:
             self._become_context(theirs, out_writer, err_writer)
-        jail.set_dumpable(False)
+        jail.set_dumpable(dumpable=False)
         for descriptor in (out_writer, err_writer):
             os.close(descriptor)
         theirs.close()
@@ -186,10 +187,8 @@ class Init:
         if context is None:
             return
         report = self._usage(context)
-        try:
+        with contextlib.suppress(ProcessLookupError):  # nobody is left to kill
             os.kill(-1, signal.SIGKILL)
-        except ProcessLookupError:
-            pass  # nobody is left to kill
         status = _reap_all(context.pid)
         context.meter.close()
         if cause is None and self._out_of_memory_kills():

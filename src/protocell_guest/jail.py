@@ -87,7 +87,7 @@ def die_with_parent() -> None:
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def set_dumpable(dumpable: bool) -> None:
+def set_dumpable(*, dumpable: bool) -> None:
     """Whether others of the same user may look into this process (and it may leave a core)."""
     _libc.prctl(PR_SET_DUMPABLE, int(dumpable))
 
@@ -114,7 +114,7 @@ def enter(plan: Plan, steps: Steps) -> int:
     steps.run("new-root", lambda: proc.append(mounts.open_private_proc()))
     steps.run("new-root", lambda: _build_root(plan, trees, devices))
     steps.run("user-namespace", lambda: namespaces.forbid_nesting(proc[0]))
-    set_dumpable(False)
+    set_dumpable(dumpable=False)
     return proc[0]
 
 
@@ -194,7 +194,7 @@ def confine(plan: Plan, steps: Steps, *, inherited_data: int, keep: int) -> None
     steps.run("no-capabilities", capabilities.drop_all)
     steps.run("closed-descriptors", lambda: _close_all_but(keep))
     # Dumpable again after the changes above, so that the code can use its own /proc/self.
-    set_dumpable(True)
+    set_dumpable(dumpable=True)
     steps.run("seccomp", seccomp.install)
     _verify(steps)
 

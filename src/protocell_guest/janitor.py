@@ -47,5 +47,5 @@ def _watch(owner: int, hierarchy: cgroups.Hierarchy) -> NoReturn:
     select.select([owner], [], [])
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while cgroups.sweep(hierarchy) == 0 and time.monotonic() < deadline:
-        time.sleep(_PAUSE_SECONDS)
+        select.select([], [], [], _PAUSE_SECONDS)  # nothing tells when the last process is reaped
     os._exit(0)

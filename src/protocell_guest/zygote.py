@@ -60,7 +60,7 @@ class Zygote:
     def serve(self) -> None:
         """Serve until the host is gone."""
         reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         poll = select.poll()
         for descriptor in (self._requests.fileno(), self._host, reader):
@@ -193,7 +193,7 @@ def _claim_cgroup() -> cgroups.Group | None:
 def main(requests_fd: int, host_pid: int, preload: Sequence[str]) -> NoReturn:
     """Prepare, say hello, serve."""
     requests = socket.socket(fileno=requests_fd)
-    os.set_inheritable(requests_fd, False)
+    requests.set_inheritable(False)
     host = os.pidfd_open(host_pid)
     group = _claim_cgroup()
     try:

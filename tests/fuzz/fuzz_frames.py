@@ -14,11 +14,7 @@ import random
 import sys
 from typing import Any
 
-from protocell._messages import (
-    MessageReader,
-    ResultMessage,
-    max_frame_bytes,
-)
+from protocell._messages import SLACK_BYTES, MessageReader, ResultMessage, max_frame_bytes
 from protocell.errors import ProtocolError
 from protocell_guest.wire import FrameReader, WireError, encode
 
@@ -45,6 +41,11 @@ _ERROR: dict[str, Any] = {
     "traceback": 'File "<code>", line 1\n\ud800',
 }
 _DONE: dict[str, Any] = {"event": "done", "id": NUMBER, "exit_code": None}
+ODD_NAMES = ("image/png", "text/plain", "text/\n", "", "a" * 300, "\ud800/x")
+ODD_VALUES: tuple[Any, ...] = (
+    *(None, True, False, 0, -1, 8, 2**63 - 1, 0.5, "", "x" * 9000, "\x1b[2J\n\u202e", "\ud800"),
+    *([], {}, [[]], {"text/plain": 1}, {"text/plain": "x" * 5000}, {"a": "b"}, "result", "done"),
+)
 CORPUS = (
     encode(_DONE),
     encode(_RESULT) + encode(_DONE),
@@ -64,37 +65,58 @@ def check(data: bytes) -> str:
         AssertionError: something that a hostile context must not be able to do.
     """
     size = CHUNKS[data[0] % len(CHUNKS)] if data else 1
+    try:
+        return f"{min(taken(data[1:], size), 2)} messages"
+    except (WireError, ProtocolError) as refused:
+        end, reason = type(refused).__name__, str(refused)
+    assert reason.isprintable(), reason
+    assert len(reason) < 200, reason
+    return end
+
+
+def taken(stream: bytes, size: int) -> int:
+    """How many messages the host takes from this stream, until it refuses something."""
     frames = FrameReader(MOST_FRAME_BYTES)
     messages = MessageReader(number=NUMBER, result_bytes=RESULT_BYTES)
-    taken = 0
-    try:
-        for start in range(1, len(data), size):
-            for frame in frames.feed(data[start : start + size]):
-                message = messages.read(frame)
-                if isinstance(message, ResultMessage):
-                    assert sum(map(len, message.formats.values())) < MOST_FRAME_BYTES
-                repr(message).encode()
-                taken += 1
-            assert frames.pending <= MOST_FRAME_BYTES + 4
-    except (WireError, ProtocolError) as refused:
-        assert str(refused).isprintable(), str(refused)
-        assert len(str(refused)) < 200, str(refused)
-        return type(refused).__name__
-    return f"{min(taken, 2)} messages"
+    count = 0
+    for start in range(0, len(stream), size):
+        for frame in frames.feed(stream[start : start + size]):
+            message = messages.read(frame)
+            if isinstance(message, ResultMessage):
+                assert sum(map(len, message.formats.values())) <= RESULT_BYTES + SLACK_BYTES
+            repr(message).encode()  # whatever it holds can be shown
+            count += 1
+        assert frames.pending <= MOST_FRAME_BYTES + 4
+    return count
 
 
 def mutated(source: random.Random) -> bytes:
-    """One input: a few cuts, repeats, swaps and interesting pieces in something that was right."""
-    data = bytearray(source.choice(CORPUS))
-    for _ in range(source.choice((0, 1, 1, 2, 3, 8))):
-        at = source.randrange(len(data) + 1)
-        end = min(len(data), at + source.choice((0, 1, 1, 4, 16)))
-        data[at:end] = source.choice(
-            (*INTERESTING, bytes([source.randrange(256)]), data[at:end] * 3)
-        )
-    if source.random() < 0.7:  # make the length right again, or nothing behind it is ever looked at
-        data[:4] = max(0, len(data) - 4).to_bytes(4, "little")
-    return bytes([source.randrange(256)]) + bytes(data)
+    """One input: messages that were right, with odd values, then odd bytes, then odd lengths put in."""
+    bodies = [bytearray(encode(odd_message(source))[4:]) for _ in range(source.randrange(1, 5))]
+    for _ in range(source.choice((0, 0, 0, 1, 2, 8))):
+        body = source.choice(bodies)
+        at = source.randrange(len(body) + 1)
+        end = min(len(body), at + source.choice((0, 1, 1, 4, 16)))
+        byte = bytes([source.randrange(256)])
+        body[at:end] = source.choice((*INTERESTING, byte, body[at:end] * 3))
+    stream = bytearray().join(len(body).to_bytes(4, "little") + body for body in bodies)
+    if source.random() < 0.1:
+        stream[source.randrange(len(stream))] = source.randrange(256)
+    return bytes([source.randrange(256)]) + bytes(stream)
+
+
+def odd_message(source: random.Random) -> dict[str, Any]:
+    """A message that is right, or has a field more, a field less, or a value that it should not have."""
+    message = dict(source.choice((_RESULT, _RESULT | {"main": False}, _ERROR, _DONE)))
+    name = source.choice((*message, "more"))
+    match source.randrange(6):
+        case 0:
+            message[name] = source.choice(ODD_VALUES)
+        case 1:
+            message.pop(name, None)
+        case 2 if "formats" in message:
+            message["formats"] = {"text/plain": "", source.choice(ODD_NAMES): "x" * 3}
+    return message
 
 
 def fuzz(iterations: int, seed: int = 0) -> dict[str, int]:

@@ -24,7 +24,7 @@ def test_mutations_of_frames_find_nothing_and_reach_every_end():
     ends = fuzz(3_000, seed=1)
 
     assert set(ends) == {"0 messages", "1 messages", "2 messages", "ProtocolError", "WireError"}
-    assert min(ends.values()) > 30
+    assert ends["2 messages"] > 50
 
 
 def test_the_same_seed_gives_the_same_mutations():

@@ -1,7 +1,5 @@
 """Properties of the assembler and of the filter, on programs and calls that nobody thought of."""
 
-from collections.abc import Callable
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,23 +30,27 @@ BRANCHES = (bpf.JEQ, bpf.JGT, bpf.JGE, bpf.JSET)
 def assemble(lines: list[Line]) -> bpf.Program:
     """Write random lines, each with a label; a target is so many lines further down."""
     assembler = bpf.Assembler()
-    for at, (kind, small, word, skip) in enumerate(lines):
-        target = f"line {min(at + skip, len(lines))}"
-        other = f"line {min(at + 1 + small, len(lines))}"
+    for at, line in enumerate(lines):
         assembler.label(f"line {at}")
-        writers: dict[str, Callable[[], None]] = {
-            "load": lambda small=small: assembler.load(4 * small),
-            "mask": lambda word=word: assembler.mask(word),
-            "jump": lambda target=target: assembler.jump(target),
-            "branch": lambda small=small, word=word, target=target, other=other: assembler.branch(
-                BRANCHES[small % 4], word, yes=target, no=other
-            ),
-            "give": lambda word=word: assembler.give(word),
-        }
-        writers[kind]()
+        write(assembler, at, line, len(lines))
     assembler.label(f"line {len(lines)}")
     assembler.give(0)
     return assembler.assemble()
+
+
+def write(assembler: bpf.Assembler, at: int, line: Line, end: int) -> None:
+    kind, small, word, skip = line
+    target, other = f"line {min(at + skip, end)}", f"line {min(at + 1 + small, end)}"
+    if kind == "load":
+        assembler.load(4 * small)
+    elif kind == "mask":
+        assembler.mask(word)
+    elif kind == "jump":
+        assembler.jump(target)
+    elif kind == "branch":
+        assembler.branch(BRANCHES[small % 4], word, yes=target, no=other)
+    else:
+        assembler.give(word)
 
 
 def read_line_by_line(lines: list[Line], number: int, arch: int, args: tuple[int, ...]) -> int:

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from protocell._messages import (
     SLACK_BYTES,
-    DoneMessage,
     ErrorMessage,
+    Message,
     MessageReader,
     ResultMessage,
 )
@@ -55,18 +55,26 @@ FRAMES = st.one_of(
 def test_any_frames_are_messages_within_bounds_or_one_protocol_error(
     frames: list[dict[str, Any]],
 ):
+    messages, refusal = read(frames)
+
+    for message in messages:
+        check(message)
+    assert refusal.isprintable()
+    assert len(refusal) <= 160
+
+
+def read(frames: list[dict[str, Any]]) -> tuple[list[Message], str]:
     reader = MessageReader(number=7, result_bytes=RESULT_BYTES)
+    messages: list[Message] = []
     for frame in frames:
         try:
-            message = reader.read(frame)
+            messages.append(reader.read(frame))
         except ProtocolError as refused:
-            assert str(refused).isprintable()
-            assert len(str(refused)) <= 160
-            return
-        check(message)
+            return messages, str(refused)
+    return messages, ""
 
 
-def check(message: ResultMessage | ErrorMessage | DoneMessage) -> None:
+def check(message: Message) -> None:
     if isinstance(message, ResultMessage):
         texts = list(message.formats.values())
         assert type(message.main) is bool

@@ -37,12 +37,14 @@ TARGETS = st.lists(
 
 def made(kind: type[Limits | Environment | Policy], given_fields: Mapping[str, Any]) -> Any:
     """The settings, or None if they were refused as they should be."""
+    refusal = ""
     try:
         return kind(**given_fields)
     except PolicyError as refused:
-        assert str(refused).isprintable()
-        assert len(str(refused)) < 700
-        return None
+        refusal = str(refused)
+    assert refusal.isprintable()
+    assert 10 < len(refusal) < 700
+    return None
 
 
 def some_fields(kind: type[Limits | Environment | Policy]) -> st.SearchStrategy[dict[str, Any]]:
@@ -86,8 +88,7 @@ def test_policies_survive_json_and_are_hashable_or_refused(given_fields: dict[st
 def test_a_target_that_is_kept_lies_where_nothing_else_does(target: str):
     try:
         kept = PurePosixPath(Mount(source="/usr", target=target).target)
-    except PolicyError as refused:
-        assert str(refused).isprintable()
+    except PolicyError:
         return
 
     assert str(kept).startswith("/")

@@ -13,6 +13,10 @@ from protocell_guest.kernel.cgroup_tree import Absent, Hierarchy, find
 V1 = ("memory", "pids")
 
 
+def escaped(path: Path) -> str:
+    return str(path).replace(" ", r"\040")
+
+
 class Machine:
     """A made-up /proc and /sys/fs/cgroup."""
 
@@ -28,14 +32,17 @@ class Machine:
         names = ",".join(controllers)
         place = self.root / (point or names)
         place.mkdir(parents=True, exist_ok=True)
-        where = str(place).replace(" ", r"\040")
-        self.mounts.append(f"31 23 0:29 {root} {where} rw shared:9 - cgroup cgroup rw,{names}")
+        self.mounts.append(
+            f"31 23 0:29 {root} {escaped(place)} rw shared:9 - cgroup cgroup rw,{names}"
+        )
         return place
 
     def mount_v2(self, *, root: str = "/", point: str = "unified") -> Path:
         place = self.root / point
         place.mkdir(parents=True, exist_ok=True)
-        self.mounts.append(f"41 23 0:38 {root} {place} rw,nosuid - cgroup2 cgroup2 rw,nsdelegate")
+        self.mounts.append(
+            f"41 23 0:38 {root} {escaped(place)} rw,nosuid - cgroup2 cgroup2 rw,nsdelegate"
+        )
         return place
 
     def be_in(self, path: str, *controllers: str) -> None:
@@ -244,7 +251,7 @@ def test_v2_says_of_every_cgroup_on_the_way_why_not(machine: Machine):
     assert isinstance(found, Absent)
     assert found.reason == (
         f"cgroup v2: {ours} has no controller memory and pids;"
-        f" {middle} has 1 other processes in it; {top} has no controller memory"
+        f" {middle} has processes in it that are not ours to move (1); {top} has no controller memory"
     )
     assert found.remedy == (
         "start in a cgroup of your own: systemd-run --user --scope -p Delegate=yes COMMAND;"
@@ -352,6 +359,12 @@ def test_a_limit_that_the_kernel_does_not_offer_is_an_error(
 # -- a leaf ---------------------------------------------------------------------------------------------
 
 
+def descriptors() -> set[int]:
+    """Descriptors that are open, without that of the listing itself."""
+    found = {int(name) for name in os.listdir("/proc/self/fd")}
+    return {number for number in found if os.path.exists(f"/proc/self/fd/{number}")}
+
+
 def leaf_v1(tmp_path: Path) -> tuple[cgroups.Leaf, Path, Path]:
     memory = files(tmp_path / "m", "tasks")
     (memory / "memory.max_usage_in_bytes").write_text("33554432\n")
@@ -442,24 +455,24 @@ def test_v2_processes_are_killed_by_the_kernel(tmp_path: Path):
 
 
 def test_every_descriptor_is_told_and_closed(tmp_path: Path):
-    before = set(os.listdir("/proc/self/fd"))
+    before = descriptors()
     leaf = leaf_v2(tmp_path)
-    opened = {int(name) for name in set(os.listdir("/proc/self/fd")) - before}
+    opened = descriptors() - before
     told = leaf.descriptors
     leaf.close()
 
     assert (set(told), len(told)) == (opened, 6)
-    assert (leaf.descriptors, set(os.listdir("/proc/self/fd"))) == ((), before)
+    assert (leaf.descriptors, descriptors()) == ((), before)
 
 
 def test_a_leaf_without_its_files_leaves_no_descriptor_open(tmp_path: Path):
-    before = set(os.listdir("/proc/self/fd"))
+    before = descriptors()
     files(tmp_path, "cgroup.procs")
     (tmp_path / "memory.peak").mkdir()
 
     with pytest.raises(IsADirectoryError):
         cgroups.Leaf(2, {"memory": str(tmp_path), "pids": str(tmp_path)})
-    assert set(os.listdir("/proc/self/fd")) == before
+    assert descriptors() == before
 
 
 @pytest.mark.parametrize("name", ["box", "box-", "box-1/..", "../box-1", "box-1\n", "box-x", ""])

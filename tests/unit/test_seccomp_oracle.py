@@ -1,5 +1,6 @@
 """libseccomp as oracle: it compiles the same table, and both filters must give the same answers."""
 
+import importlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
@@ -19,14 +20,12 @@ Comparison = tuple[int, int, int]  # argument, mask, value
 @pytest.fixture(scope="module")
 def library() -> ModuleType:
     try:
-        import pyseccomp
+        return importlib.import_module("pyseccomp")
     except (ImportError, RuntimeError) as error:  # RuntimeError: the shared library is missing
         sentence = f"no oracle: {error}; install Debian's libseccomp2 and PyPI's pyseccomp"
         if os.environ.get("PROTOCELL_MUST_WORK") == "1":
             pytest.fail(sentence, pytrace=False)
         pytest.skip(sentence)
-    module: ModuleType = pyseccomp
-    return module
 
 
 def blocks(values: Iterable[int], mask: int) -> Iterator[tuple[int, int]]:
@@ -50,10 +49,8 @@ def blocks(values: Iterable[int], mask: int) -> Iterator[tuple[int, int]]:
 
 def alternatives(check: Check) -> list[Comparison]:
     if check.negated:
-        pairs = list(blocks(check.values, check.mask))
-    else:
-        pairs = [(check.mask, value) for value in check.values]
-    return [(check.argument, mask, value) for mask, value in pairs]
+        return [(check.argument, mask, v) for mask, v in blocks(check.values, check.mask)]
+    return [(check.argument, check.mask, value) for value in check.values]
 
 
 def numbers_for(library: ModuleType, machine: str) -> Mapping[str, int]:

@@ -333,7 +333,7 @@ def test_a_check_that_can_never_work_is_refused(fields: dict[str, int], problem:
 
 
 def test_a_rule_needs_a_reason_and_a_real_errno():
-    with pytest.raises(ValueError, match="^the rule for mount gives no reason$"):
+    with pytest.raises(ValueError, match=r"^the rule for mount gives no reason$"):
         Rule(name="mount", errno=1, reason="")
-    with pytest.raises(ValueError, match="^errno 4096 is not one$"):
+    with pytest.raises(ValueError, match=r"^errno 4096 is not one$"):
         Rule(name="mount", errno=4096, reason="because")

@@ -14,10 +14,8 @@ HEADER = Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h")
 def test_the_numbers_are_those_of_the_installed_header():
     if not HEADER.exists():
         pytest.skip(f"no {HEADER}: linux-libc-dev is not installed")
-    header = {
-        name: int(number)
-        for name, number in re.findall(r"^#define __NR_(\w+) (\d+)$", HEADER.read_text(), re.M)
-    }
+    lines = re.findall(r"^#define __NR_(\w+) (\d+)$", HEADER.read_text(), re.MULTILINE)
+    header = {name: int(number) for name, number in lines}
     numbers = syscalls.numbers("x86_64")
 
     assert {name: numbers.get(name, number) for name, number in header.items()} == header

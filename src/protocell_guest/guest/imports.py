@@ -117,8 +117,8 @@ def install(policy: ImportPolicy) -> None:
 
     def guarded_import(
         name: str,
-        globals: Mapping[str, object] | None = None,  # noqa: A002  (the builtin's own names)
-        locals: Mapping[str, object] | None = None,  # noqa: A002
+        globals: Mapping[str, object] | None = None,
+        locals: Mapping[str, object] | None = None,
         fromlist: Sequence[str] | None = (),
         level: int = 0,
     ) -> ModuleType:

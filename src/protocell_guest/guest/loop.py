@@ -35,7 +35,7 @@ class _Interrupts:
     def __init__(self) -> None:
         self.running = False
 
-    def handle(self, number: int, frame: FrameType | None) -> None:
+    def handle(self, _number: int, _frame: FrameType | None) -> None:
         if self.running:
             raise KeyboardInterrupt
 
@@ -108,11 +108,12 @@ def redirect_output(stdout: int, stderr: int) -> None:
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  (lives as long as we do)
     sys.stdout = _text_stream(1)
     sys.stderr = _text_stream(2)
-    sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr
+    for name in ("stdin", "stdout", "stderr"):
+        setattr(sys, f"__{name}__", getattr(sys, name))
 
 
 def _text_stream(descriptor: int) -> Any:
     # Line buffered: what is printed reaches the host while the code still runs.
-    return open(  # noqa: SIM115
+    return open(
         descriptor, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False
     )

@@ -8,6 +8,7 @@ is reached (openat2(2); CVE-2024-28185 and its like came from not doing so).
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -56,10 +57,9 @@ def make_folders(folder: int, path: str) -> int:
     current = os.dup(folder)
     for name in filter(None, path.split("/")):
         try:
-            try:
+            # What is there already is a folder, or something that the next line refuses.
+            with contextlib.suppress(FileExistsError):
                 os.mkdir(name, 0o755, dir_fd=current)
-            except FileExistsError:
-                pass  # a folder, or something that the next line refuses
             below = _open(current, name, os.O_RDONLY | os.O_DIRECTORY)
         finally:
             os.close(current)

@@ -147,7 +147,9 @@ def _judge(
     except OSError as error:  # EOPNOTSUPP: a threaded cgroup
         return f"does not say who is in it ({error.strerror})"
     strangers = set(inside) - set(movable)
-    return f"has {len(strangers)} other processes in it" if strangers else inside
+    if strangers:
+        return f"has processes in it that are not ours to move ({len(strangers)})"
+    return inside
 
 
 def _locate(mounts: _Mounts, paths: Mapping[str, str], name: str) -> tuple[str, str] | None:

@@ -59,8 +59,8 @@ class Meter:
         self._clear = self._open(f"{pid}/clear_refs", os.O_WRONLY)
         self._load = self._open("loadavg")
         self._seen_memory = 0
+        self._written = 0
         self._base = self._totals()
-        self._written = self._base["bytes_written"]
 
     def _open(self, path: str, flags: int = os.O_RDONLY) -> int:
         return os.open(path, flags | os.O_CLOEXEC, dir_fd=self._proc)
@@ -112,10 +112,10 @@ class Meter:
 
     def _bytes_written(self) -> int:
         try:
-            lines = os.pread(self._io, 4096, 0).split(b"\n")
+            text = os.pread(self._io, 4096, 0)
         except OSError:  # a zombie has no readable counters: what was seen last stands
             return self._written
-        self._written = next(int(line[6:]) for line in lines if line.startswith(b"wchar:"))
+        self._written = int(text.partition(b"wchar: ")[2].split()[0])
         return self._written
 
     def _peak_of_context(self) -> int:

@@ -1,0 +1,60 @@
+"""The three programs of the demo, written as a model would write them, do their whole work inside a sandbox."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import protocell
+from protocell import Environment, Execution, Mount, Policy
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+POLICY = Policy(
+    mounts=[Mount(source=EXAMPLES / "data", target="/data")],
+    environment=Environment(preload=["pandas", "openpyxl", "PIL.Image"]),
+)
+
+
+def run(name: str) -> Execution:
+    return protocell.run_code((EXAMPLES / "programs" / f"{name}.py").read_text(), policy=POLICY)
+
+
+def test_log_files_are_listed_and_filtered():
+    execution = run("list_logs")
+
+    assert (execution.status, execution.logs.stderr) == ("ok", [])
+    assert execution.logs.stdout[0] == (
+        "19 files, 457,073 bytes; 9 of them from the last three days\n"
+    )
+    assert execution.logs.stdout[-1] == (
+        "tracebacks: shop.gateway.GatewayTimeout x32, decimal.InvalidOperation x28, KeyError x26\n"
+    )
+
+
+def test_a_spreadsheet_is_cleaned_grouped_and_written_in_four_formats():
+    execution = run("clean_sheet")
+
+    assert (execution.status, execution.logs.stderr) == ("ok", [])
+    assert execution.logs.stdout[2] == (
+        "left out: 145 orders without date or units, 732 returned; 2,323 remain\n"
+    )
+    assert list(execution.files) == ["clean.xlsx", "summary.csv", "summary.json", "summary.xml"]
+    assert json.loads(execution.files["summary.json"].text())["total"] == 66191500.66
+    assert execution.files["summary.csv"].text().splitlines()[1] == (
+        "2025-01,Electronics,45,2478,489700.58"
+    )
+
+
+@pytest.mark.parametrize("kind, count", [("-thumb.webp", 8), ("-web.jpg", 8)])
+def test_photos_are_resized_and_cropped_by_several_processes(kind: str, count: int):
+    execution = run("resize_images")
+
+    assert (execution.status, execution.logs.stderr) == ("ok", [])
+    assert execution.text == "'8 photos, 8 thumbnails and 8 web sizes'"
+    assert len([path for path in execution.files if path.endswith(kind)]) == count
+
+
+def test_the_rotation_that_a_camera_only_noted_is_done():
+    assert run("resize_images").logs.stdout[4] == (
+        "portrait.jpg  JPEG   960x1280 Lumina X-200, f/3.8, 1/180 s, ISO 300, turned upright to 1280x960\n"
+    )
