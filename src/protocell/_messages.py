@@ -3,11 +3,10 @@
 A context runs model-written code, which holds the other end of the socket and can send what it
 likes. So types are exact (a bool is no int), a field too many is refused like one too few, every text
 has a bound, and what comes out of turn (another execution's id, something after "done", a second
-error) is refused. Lone surrogates become "?"-like replacement characters, so that everything here can
-be encoded. ``ProtocolError`` is what makes the caller kill the sandbox.
+error) is refused. A lone surrogate becomes "?", so that everything here can be encoded. ``ProtocolError`` is what makes the caller kill the sandbox.
 
-Not everything that is long is an attack: an exception's text is cut here, where an honest context
-could be made to send too much; a result is cut inside, so one that is too long is refused.
+An honest context cuts all its texts. What is too long nevertheless is cut again here in an error,
+which may be all there is to explain a failure, and refused in a result.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from protocell._printable import printable_line
 from protocell.errors import ProtocolError
+from protocell.limits import KIB
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,11 +25,15 @@ if TYPE_CHECKING:
 MOST_RESULTS = 100
 MOST_FORMATS = 16
 MOST_NAME_CHARACTERS = 200
-SLACK_BYTES = 4096
+SLACK_BYTES = 4 * KIB
 """Beyond ``result_bytes``: for the words that say that something was cut."""
+MOST_VALUE_BYTES = 32 * KIB
+MOST_TRACEBACK_BYTES = 256 * KIB
+"""More than an honest context sends; it cuts a traceback in the middle, so that its end is seen."""
 
-_MIME = re.compile(r"[a-z]+/[a-z0-9][a-z0-9.+-]{0,99}", re.ASCII)
+_MIME = re.compile(r"[a-z]{1,20}/[a-z0-9][a-z0-9.+-]{0,99}", re.ASCII)
 _CUT = "\n[... cut ...]"
+_AROUND_BYTES = 8 * KIB  # MIME types, names of fields, brackets and quotes
 _ESCAPED_BYTES = 6  # "\u0000": what one byte of UTF-8 can become in ASCII JSON
 
 
@@ -61,8 +65,9 @@ Message = ResultMessage | ErrorMessage | DoneMessage
 
 
 def max_frame_bytes(result_bytes: int) -> int:
-    """Length of the longest frame that an honest context sends: an error with both texts full."""
-    return _ESCAPED_BYTES * 2 * (result_bytes + SLACK_BYTES)
+    """More than the longest frame that an honest context sends: a full result, or a full error."""
+    error = MOST_NAME_CHARACTERS + MOST_VALUE_BYTES + MOST_TRACEBACK_BYTES
+    return _ESCAPED_BYTES * max(result_bytes + SLACK_BYTES, error) + _AROUND_BYTES
 
 
 class MessageReader:
@@ -120,8 +125,8 @@ def parse_message(frame: Mapping[str, Any], *, number: int, result_bytes: int) -
         )
         return ErrorMessage(
             name=printable_line(name, MOST_NAME_CHARACTERS) or "Exception",
-            value=_cut(value, result_bytes),
-            traceback=_cut(traceback, result_bytes),
+            value=_cut(value, MOST_VALUE_BYTES),
+            traceback=_cut(traceback, MOST_TRACEBACK_BYTES),
         )
     if event == "done":
         (exit_code,) = _fields(frame, number, {"exit_code": (int, type(None))})

@@ -27,6 +27,7 @@ from typing import Any
 
 from protocell._box import Pending
 from protocell._plan import Facts, make_plan
+from protocell._remedies import explain_failure
 from protocell._waiter import Waiter
 from protocell.environment import Environment
 from protocell.errors import SetupError
@@ -120,6 +121,8 @@ class Zygote:
         if greeting["event"] != "hello":
             detail = str(greeting["detail"]) or self._said()
             self.close()
+            if "step" in greeting:
+                raise explain_failure(greeting["step"], greeting["errno"], detail)
             raise SetupError(f"the zygote could not start: {detail}", step="zygote")
         return Facts.from_message(greeting["facts"])
 

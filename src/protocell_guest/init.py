@@ -30,7 +30,7 @@ from typing import Any, NoReturn
 from protocell_guest import jail, wire
 from protocell_guest.guest import loop
 from protocell_guest.guest.interpreter import Interpreter
-from protocell_guest.kernel import beneath, cgroups, limits, process_table
+from protocell_guest.kernel import beneath, cgroups, process_table
 from protocell_guest.plan import HOME, Plan
 
 _OOM_SCORE_OF_CODE = b"500"
@@ -61,6 +61,8 @@ class Init:
         plan: Plan,
         control: socket.socket,
         *,
+        template: str,
+        inherited_data: int,
         leaf: cgroups.Leaf | None,
         zygote: int,
         warm: Callable[[], None],
@@ -74,7 +76,8 @@ class Init:
         self._context: Context | None = None
         self._watch = Watch()
         self._oom_kills_before = 0
-        self._inherited_data = limits.data_in_use()
+        self._template = template
+        self._inherited_data = inherited_data
 
     def run(self) -> NoReturn:
         """Build the sandbox, start the first context, serve the host until it is done."""
@@ -102,7 +105,7 @@ class Init:
         if self._leaf is not None:
             self._leaf.enter()
             self._steps.enforced.append(self._leaf.layer)
-        self._proc = jail.enter(self._plan, self._steps)
+        self._proc = jail.enter(self._plan, self._template, self._steps)
         self._steps.enforced.append("clean-environment")
         self._workspace = os.open(HOME, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._wake, self._wake_writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)

@@ -3,8 +3,10 @@
 Theory of operation
 -------------------
 ``enter`` runs in init, in namespaces that the zygote made, before any other process exists there.
-It has all capabilities over those namespaces and none outside.  Descriptors: control socket,
-cgroup leaf, zygote's pidfd; nothing else survives ``enter``.
+It has all capabilities over those namespaces and none outside.  The file tree comes from the
+zygote's ``template``; init adds what is the sandbox's own.  Where the host is root, init is still
+that root while it takes the trees (without capabilities over them, but as their owner), and the
+mapped user from then on.
 
 ``confine`` runs in a context, just forked from init.  It gives up what a process can give up, in
 the order that lets each step still be made: limits, no_new_privs, Landlock (needs the file tree to
@@ -20,7 +22,6 @@ from __future__ import annotations
 
 import os
 import signal
-import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -34,22 +35,13 @@ from protocell_guest.kernel import (
     seccomp,
 )
 from protocell_guest.plan import HOME, Plan
+from protocell_guest.template import DEVICES, HOST, is_in_home, make_mount_point
 
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_SET_NO_NEW_PRIVS = 38
 
-_DEVICES = ("null", "zero", "full", "random", "urandom")
-_DEVICE_LINKS = (
-    ("/proc/self/fd", "fd"),
-    ("/proc/self/fd/0", "stdin"),
-    ("/proc/self/fd/1", "stdout"),
-    ("/proc/self/fd/2", "stderr"),
-)
-_STAGE = "/usr"  # any folder that every host has: the new root covers it, in our namespace only
-_ROOT_BYTES = 1 << 20
-_ROOT_INODES = 4096
-_WRITABLE = (HOME, "/tmp", "/dev/shm", *(f"/dev/{name}" for name in _DEVICES))
+_WRITABLE = (HOME, "/tmp", "/dev/shm", *(f"/dev/{name}" for name in DEVICES))  # noqa: S108
 _HIGHEST_DESCRIPTOR = 2**31 - 1
 
 
@@ -92,17 +84,18 @@ def set_dumpable(*, dumpable: bool) -> None:
     _libc.prctl(PR_SET_DUMPABLE, int(dumpable))
 
 
-def enter(plan: Plan, steps: Steps) -> int:
+def enter(plan: Plan, template: str, steps: Steps) -> int:
     """Build the file tree and the network of the sandbox; returns init's private /proc."""
     trees: list[tuple[int, str]] = []
-    devices: list[tuple[int, str]] = []
     proc: list[int] = []
     steps.enforced += ["user-namespace", "pid-namespace", "ipc-namespace"]
 
     def take_trees() -> None:
         mounts.make_private()
-        trees.extend((mounts.take(source), target) for source, target in plan.binds)
-        devices.extend((mounts.take(f"/dev/{name}"), f"dev/{name}") for name in _DEVICES)
+        trees.append((mounts.take(template), template))
+        for source, target in plan.binds:
+            if is_in_home(target):
+                trees.append((mounts.take(HOST + source), target))
 
     steps.run("mount-namespace", take_trees)
     steps.run("user-namespace", namespaces.become_inner_user)
@@ -112,77 +105,29 @@ def enter(plan: Plan, steps: Steps) -> int:
     steps.run("network-namespace", namespaces.loopback_up)
     # Before the read-only /proc is there: beside one the kernel gives no writable one.
     steps.run("new-root", lambda: proc.append(mounts.open_private_proc()))
-    steps.run("new-root", lambda: _build_root(plan, trees, devices))
+    steps.run("new-root", lambda: _build_root(plan, trees))
     steps.run("user-namespace", lambda: namespaces.forbid_nesting(proc[0]))
     set_dumpable(dumpable=False)
     return proc[0]
 
 
-def _build_root(plan: Plan, trees: list[tuple[int, str]], devices: list[tuple[int, str]]) -> None:
-    mounts.mount_tmpfs(_STAGE, size=_ROOT_BYTES, inodes=_ROOT_INODES, mode=0o755)
-    os.chdir(_STAGE)
-    for folder in (HOME, "/tmp", "/dev/shm", "/proc", "/etc"):
-        os.makedirs(_relative(folder), exist_ok=True)
-    _write_small_files(plan)
-    for name in _DEVICES:
-        _touch(f"dev/{name}")
-    inside_home = [(tree, target) for tree, target in trees if _is_below(target, HOME)]
-    for tree, target in trees:
-        if (tree, target) not in inside_home:
-            _make_mount_point(tree, target)
-            mounts.put(tree, _relative(target))
-    mounts.seal_tree(".")
-    for device, target in devices:
-        mounts.put(device, target)
-        mounts.seal_device(target)
-    _mount_writable(plan)
-    for tree, target in inside_home:
-        _make_mount_point(tree, target)
-        mounts.put(tree, _relative(target))
-        mounts.seal_tree(_relative(target))
+def _build_root(plan: Plan, trees: list[tuple[int, str]]) -> None:
+    (root, place), *home = trees
+    # A copy over itself: the one that came with the namespace is locked, and no root can be made of it.
+    mounts.put(root, place)
+    os.chdir(place)
+    space, inodes = plan.limits["workspace_bytes"], plan.limits["workspace_inodes"]
+    scratch = plan.limits["tmp_bytes"]
+    mounts.mount_tmpfs(HOME.lstrip("/"), size=space, inodes=inodes, mode=0o755)
+    mounts.mount_tmpfs("tmp", size=scratch, inodes=inodes, mode=0o1777)
+    mounts.mount_tmpfs("dev/shm", size=scratch, inodes=inodes, mode=0o1777)
+    for tree, target in home:
+        make_mount_point(tree, target.lstrip("/"))
+        mounts.put(tree, target.lstrip("/"))
+        mounts.seal_tree(target.lstrip("/"))
     mounts.mount_proc("proc")
     mounts.pivot_here()
     os.chdir(HOME)
-
-
-def _mount_writable(plan: Plan) -> None:
-    space, inodes = plan.limits["workspace_bytes"], plan.limits["workspace_inodes"]
-    scratch = plan.limits["tmp_bytes"]
-    mounts.mount_tmpfs(_relative(HOME), size=space, inodes=inodes, mode=0o755)
-    mounts.mount_tmpfs("tmp", size=scratch, inodes=inodes, mode=0o1777)
-    mounts.mount_tmpfs("dev/shm", size=scratch, inodes=inodes, mode=0o1777)
-
-
-def _write_small_files(plan: Plan) -> None:
-    for path, content in plan.files:
-        with open(_relative(path), "x", encoding="utf-8") as file:
-            file.write(content)
-    for text, place in plan.symlinks:
-        os.makedirs(os.path.dirname(_relative(place)) or ".", exist_ok=True)
-        os.symlink(text, _relative(place))
-    for text, name in _DEVICE_LINKS:
-        os.symlink(text, f"dev/{name}")
-
-
-def _make_mount_point(tree: int, target: str) -> None:
-    relative = _relative(target)
-    if stat.S_ISDIR(os.fstat(tree).st_mode):
-        os.makedirs(relative, exist_ok=True)
-    else:
-        os.makedirs(os.path.dirname(relative), exist_ok=True)
-        _touch(relative)
-
-
-def _touch(path: str) -> None:
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644))
-
-
-def _relative(path: str) -> str:
-    return path.lstrip("/")
-
-
-def _is_below(path: str, folder: str) -> bool:
-    return path.startswith(folder + "/")
 
 
 def confine(plan: Plan, steps: Steps, *, inherited_data: int, keep: int) -> None:

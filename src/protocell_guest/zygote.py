@@ -34,8 +34,9 @@ from typing import Any, NoReturn
 from protocell_guest import jail, janitor, wire
 from protocell_guest.guest import interpreter, warmups
 from protocell_guest.init import Init
-from protocell_guest.kernel import _libc, cgroups, namespaces, seccomp
+from protocell_guest.kernel import _libc, cgroups, limits, namespaces, seccomp
 from protocell_guest.plan import Plan
+from protocell_guest.template import Templates, enter_own_tree
 
 
 class Zygote:
@@ -54,6 +55,8 @@ class Zygote:
         self._warm = warm
         self._self = os.pidfd_open(os.getpid())
         self._ids = namespaces.outer_ids()
+        self._templates = Templates()
+        self._data = limits.data_in_use()
         self._leaves: dict[int, cgroups.Leaf | None] = {}
         self._count = 0
 
@@ -95,12 +98,13 @@ class Zygote:
         return True
 
     def _spawn(self, plan: Plan, control: socket.socket) -> None:
+        template = self._templates.get(plan)
         leaf = self._make_leaf(plan)
         go_reader, go_writer = os.pipe2(os.O_CLOEXEC)
         try:
             pid = namespaces.clone_init()
             if pid == 0:
-                self._become_init(plan, control, leaf, go_reader, go_writer)
+                self._become_init(plan, control, template, leaf, (go_reader, go_writer))
             self._leaves[pid] = leaf
             namespaces.write_id_maps(pid, *self._ids)
             os.write(go_writer, b"!")
@@ -118,30 +122,37 @@ class Zygote:
         if self._group is None:
             return None
         self._count += 1
-        limits = plan.limits
         return self._group.create(
             f"box-{self._count}",
-            memory_bytes=limits["memory_bytes"],
-            processes=limits["processes"] + 1,
+            memory_bytes=plan.limits["memory_bytes"],
+            processes=plan.limits["processes"] + 1,
         )
 
     def _become_init(
         self,
         plan: Plan,
         control: socket.socket,
+        template: str,
         leaf: cgroups.Leaf | None,
-        go_reader: int,
-        go_writer: int,
+        go: tuple[int, int],
     ) -> NoReturn:
         try:
             signal.set_wakeup_fd(-1)
             os.setsid()
             jail.die_with_parent()
-            os.close(go_writer)
-            if os.read(go_reader, 1) != b"!":
+            os.close(go[1])
+            if os.read(go[0], 1) != b"!":
                 os._exit(1)  # the zygote ended while we waited
             self._close_all_but(control.fileno(), self._self, *(leaf.descriptors if leaf else ()))
-            Init(plan, control, leaf=leaf, zygote=self._self, warm=self._warm).run()
+            Init(
+                plan,
+                control,
+                template=template,
+                inherited_data=self._data,
+                leaf=leaf,
+                zygote=self._self,
+                warm=self._warm,
+            ).run()
         except BaseException:  # noqa: BLE001  (whatever it is, it must not run the zygote's loop)
             traceback.print_exc()  # to the pipe that the host reads when something went wrong
             os._exit(70)
@@ -149,7 +160,8 @@ class Zygote:
     def _close_all_but(self, *keep: int) -> None:
         start = 3
         for descriptor in sorted(keep):
-            os.closerange(start, descriptor)
+            if descriptor > start:
+                os.closerange(start, descriptor)
             start = descriptor + 1
         os.closerange(start, 2**31 - 1)
 
@@ -190,19 +202,33 @@ def _claim_cgroup() -> cgroups.Group | None:
     return group
 
 
+def _preload(names: Sequence[str], requests: socket.socket) -> None:
+    try:
+        for name in names:
+            importlib.import_module(name)
+    except ImportError as error:
+        detail = f"{error}; install it in {sys.prefix} or leave it out of preload"
+        wire.send_packet(requests, {"event": "failed", "detail": detail})
+        sys.exit(1)
+
+
+def _enter_own_tree(requests: socket.socket) -> None:
+    try:
+        enter_own_tree()
+    except OSError as error:
+        failure = {"event": "failed", "step": "clone", "errno": error.errno or 0}
+        wire.send_packet(requests, failure | {"detail": str(error)})
+        sys.exit(1)
+
+
 def main(requests_fd: int, host_pid: int, preload: Sequence[str]) -> NoReturn:
     """Prepare, say hello, serve."""
     requests = socket.socket(fileno=requests_fd)
     requests.set_inheritable(False)
     host = os.pidfd_open(host_pid)
     group = _claim_cgroup()
-    try:
-        for name in preload:
-            importlib.import_module(name)
-    except ImportError as error:
-        detail = f"{error}; install it in {sys.prefix} or leave it out of preload"
-        wire.send_packet(requests, {"event": "failed", "detail": detail})
-        sys.exit(1)
+    _preload(preload, requests)
+    _enter_own_tree(requests)
     seccomp.build(_libc.machine())  # once, here; every context finds it made
     interpreter.warm()
     warm = warmups.for_packages(preload)

@@ -161,6 +161,20 @@ def test_no_namespace_can_be_made_or_entered():
     assert after == ["EPERM", "EPERM", "EPERM", "ENOSYS", "EPERM", "EPERM"]
 
 
+@pytest.mark.claim("kernel.no-new-namespaces")
+def test_a_filter_prepared_before_a_fork_holds_after_it():
+    script = """
+seccomp.prepare()
+child = os.fork()
+if child == 0:
+    confine()
+    os._exit(outcome("unshare", 0) == "EPERM" and status("Seccomp") == "2")
+report([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), outcome("unshare", 0)])
+"""
+
+    assert reported(script) == [True, "ok"]
+
+
 @pytest.mark.claim("kernel.no-io-uring")
 def test_there_is_no_io_uring():
     _, after = before_and_after(

@@ -6,6 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocell._messages import (
+    MOST_TRACEBACK_BYTES,
+    MOST_VALUE_BYTES,
     SLACK_BYTES,
     ErrorMessage,
     Message,
@@ -30,7 +32,7 @@ FRAMES = st.one_of(
             "event": st.just("error"),
             "id": NUMBERS,
             "name": TEXT | ANYTHING,
-            "value": TEXT | ANYTHING,
+            "value": TEXT | ANYTHING | st.just("é" * MOST_VALUE_BYTES),
             "traceback": TEXT | ANYTHING,
         }
     ),
@@ -82,7 +84,7 @@ def check(message: Message) -> None:
     elif isinstance(message, ErrorMessage):
         assert message.name.isprintable()
         assert 1 <= len(message.name) <= 200
-        texts = [message.value, message.traceback]
-        assert max(len(text.encode()) for text in texts) <= RESULT_BYTES + 20
+        assert len(message.value.encode()) <= MOST_VALUE_BYTES + 20
+        assert len(message.traceback.encode()) <= MOST_TRACEBACK_BYTES + 20
     else:
         assert message.exit_code is None or type(message.exit_code) is int

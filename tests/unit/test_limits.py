@@ -6,6 +6,7 @@ import pickle  # noqa: TID251  # only our own objects, made here
 
 import pytest
 
+from protocell._fields import Converted
 from protocell.errors import PolicyError
 from protocell.limits import GIB, KIB, MIB, Limits, format_seconds, format_size, parse_size
 
@@ -60,6 +61,11 @@ def test_limits_cannot_be_changed_but_replaced():
     with pytest.raises(dataclasses.FrozenInstanceError):
         limits.processes = 5  # type: ignore[misc]
     assert dataclasses.replace(limits, processes=5).processes == 5
+
+
+def test_a_declaration_is_not_a_place_for_values():
+    with pytest.raises(AttributeError, match=r"^a declaration only; "):
+        Converted[int, int](1).__set__(object(), 2)
 
 
 def test_limits_survive_the_way_to_another_process():

@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 from protocell._messages import (
+    MOST_TRACEBACK_BYTES,
+    MOST_VALUE_BYTES,
     SLACK_BYTES,
     DoneMessage,
     ErrorMessage,
@@ -124,21 +126,35 @@ def test_the_name_of_an_error_is_short_and_printable():
 
 
 def test_the_texts_of_an_error_are_cut_between_characters():
-    message = parsed(ERROR | {"value": "é" * 501, "traceback": "x" + "é" * 500})
+    message = parsed(ERROR | {"value": "é" * 16_385, "traceback": "x" + "é" * 131_072})
 
     assert message == ErrorMessage(
         name="ValueError",
-        value="é" * 500 + "\n[... cut ...]",
-        traceback="x" + "é" * 499 + "\n[... cut ...]",
+        value="é" * 16_384 + "\n[... cut ...]",
+        traceback="x" + "é" * 131_071 + "\n[... cut ...]",
+    )
+
+
+def test_a_small_limit_for_results_does_not_cut_errors():
+    text = "x" * 10_000
+
+    assert parse_message(ERROR | {"value": text}, number=7, result_bytes=1) == ErrorMessage(
+        name="ValueError", value=text, traceback="Traceback ..."
     )
 
 
 def test_the_longest_honest_frame_fits():
-    full = "\0" * (1000 + SLACK_BYTES)
-    most = max_frame_bytes(1000)
+    result_bytes = 1 << 20
+    full = {"text/plain": "\0" * (result_bytes + SLACK_BYTES)}
+    forms = {f"{'a' * 20}/{i:0100}": "" for i in range(15)}
+    error = {
+        "name": "\0" * 200,
+        "value": "\0" * MOST_VALUE_BYTES,
+        "traceback": "\0" * MOST_TRACEBACK_BYTES,
+    }
 
-    assert len(encode(RESULT | {"formats": {"text/plain": full}})) < most
-    assert len(encode(ERROR | {"value": "\0" * 5000, "traceback": "\0" * 5000})) < most
+    assert len(encode(RESULT | {"formats": full | forms})) < max_frame_bytes(result_bytes)
+    assert len(encode(ERROR | error)) < max_frame_bytes(1)
 
 
 # -- order -----------------------------------------------------------------------------------------

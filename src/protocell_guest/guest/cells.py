@@ -3,9 +3,9 @@
 from __future__ import annotations
 import __future__
 
-import ast
 import builtins
 import linecache
+from ast import Expr, Expression, PyCF_ALLOW_TOP_LEVEL_AWAIT, PyCF_ONLY_AST
 from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -29,16 +29,14 @@ _Entry = tuple[int, None, list[str], str]
 
 
 class Program(NamedTuple):
-    """A cell as code: all but the last expression, and the last expression if its value shows."""
+    """A cell as code: its statements, then the last expression if its value is the result."""
 
-    body: CodeType
-    last: CodeType | None
+    parts: tuple[CodeType, ...]
 
     @property
     def awaits(self) -> bool:
         """Whether it has an ``await`` (or ``async for``, ``async with``) outside of functions."""
-        flags = self.body.co_flags | (self.last.co_flags if self.last else 0)
-        return bool(flags & _CO_COROUTINE)
+        return any(map(is_coroutine, self.parts))
 
 
 def is_coroutine(code: CodeType) -> bool:
@@ -53,7 +51,7 @@ class Cells:
         self._count = 0
         self._kept: dict[str, _Entry] = {}
         self._kept_bytes = 0
-        self._flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+        self._flags = PyCF_ALLOW_TOP_LEVEL_AWAIT
 
     def compile(self, code: str) -> Program:
         """The next cell as code.
@@ -82,19 +80,19 @@ class Cells:
     def _compile(self, code: str, filename: str) -> Program:
         _check(code, filename)
         # dont_inherit, because else this file's own __future__ import would apply.
-        tree = compile(code, filename, "exec", self._flags | ast.PyCF_ONLY_AST, dont_inherit=True)
+        tree = compile(code, filename, "exec", self._flags | PyCF_ONLY_AST, dont_inherit=True)
         last = tree.body[-1] if tree.body else None
         shown = None
-        if isinstance(last, ast.Expr) and not _ends_with_semicolon(code, last):
-            shown = ast.Expression(tree.body.pop().value)
+        if isinstance(last, Expr) and not _ends_with_semicolon(code, last):
+            shown = Expression(tree.body.pop().value)
         body = compile(tree, filename, "exec", self._flags, dont_inherit=True)
         # As in a notebook, a future statement holds for the cells that follow.
         flags = self._flags | body.co_flags & _FUTURES
-        value = None
+        parts = [body]
         if shown is not None:
-            value = compile(shown, filename, "eval", flags, dont_inherit=True)
+            parts.append(compile(shown, filename, "eval", flags, dont_inherit=True))
         self._flags = flags
-        return Program(body, value)
+        return Program(tuple(parts))
 
     def _keep(self, filename: str, code: str) -> None:
         if len(code) > KEPT_BYTES:
@@ -143,7 +141,7 @@ def _unreadable(code: str, position: int, why: str, filename: str) -> SyntaxErro
     return SyntaxError(why, (filename, len(before), len(before[-1]) + 1, text))
 
 
-def _ends_with_semicolon(code: str, last: ast.Expr) -> bool:
+def _ends_with_semicolon(code: str, last: Expr) -> bool:
     """Whether the last token is a semicolon, which tells a notebook not to show the value."""
     if ";" not in code or last.end_lineno is None:
         return False

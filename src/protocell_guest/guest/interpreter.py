@@ -29,7 +29,7 @@ from os import _exit, getpid, write
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from protocell_guest.guest.cells import Cells, is_coroutine
+from protocell_guest.guest.cells import Cells, Program, is_coroutine
 from protocell_guest.guest.clipping import clip
 from protocell_guest.guest.imports import ImportPolicy, install
 from protocell_guest.guest.plain_tracebacks import class_name, message
@@ -38,8 +38,7 @@ from protocell_guest.plan import HOME
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Coroutine, Sequence
-    from types import CodeType
+    from collections.abc import Sequence
 
 # Functions of this module keep these builtins when the code assigns to builtins.repr or the like.
 globals()["__builtins__"] = dict(vars(builtins))
@@ -126,33 +125,23 @@ class Interpreter:
     def _execute(self, code: str) -> object:
         program = self._cells.compile(code)
         if program.awaits:
-            self._prepare_loop()
-        value = self._evaluate(program.body)
-        return value if program.last is None else self._evaluate(program.last)
+            return self._await(program)
+        value = None
+        for part in program.parts:
+            value = self._context.run(eval, part, self._namespace)
+        return value
 
-    def _evaluate(self, code: CodeType) -> object:
-        if is_coroutine(code):
-            return self._await(eval(code, self._namespace))  # noqa: S307  (this is what we are for)
-        return self._context.run(eval, code, self._namespace)
-
-    def _prepare_loop(self) -> None:
-        import asyncio  # noqa: PLC0415  (see above)
-
-        if self._loop is None or self._loop.is_closed():
-            self._loop = asyncio.new_event_loop()
-        asyncio.set_event_loop(self._loop)
-
-    def _await(self, coroutine: Coroutine[Any, Any, object]) -> object:
-        assert self._loop is not None  # noqa: S101  (for the type checker)
-        task = self._loop.create_task(_settled(coroutine), context=self._context)
+    def _await(self, program: Program) -> object:
+        loop = self._ready_loop()
+        task = loop.create_task(_settled(program, self._namespace), context=self._context)
         try:
-            value, error = self._loop.run_until_complete(task)
+            value, error = loop.run_until_complete(task)
         except BaseException:
             # An interrupt while the loop waited, or another task's SystemExit: the cell's own
             # finally blocks still run. A second interrupt ends this too.
             if not task.done():
                 task.cancel()
-                self._loop.run_until_complete(task)
+                loop.run_until_complete(task)
             raise
         try:
             if error is not None:
@@ -162,13 +151,30 @@ class Interpreter:
             # An exception whose traceback holds a frame that holds it outlives the cell.
             del error, task
 
+    def _ready_loop(self) -> asyncio.AbstractEventLoop:
+        import asyncio  # noqa: PLC0415  (see above)
+
+        if self._loop is None or self._loop.is_closed():
+            self._loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(self._loop)
+        return self._loop
+
 
 async def _settled(
-    coroutine: Coroutine[Any, Any, object],
+    program: Program, namespace: dict[str, Any]
 ) -> tuple[object, BaseException | None]:
-    """The coroutine's value or exception, the latter without frames of asyncio."""
+    """The value or the exception of a cell that awaits, the latter without frames of asyncio.
+
+    All of the cell runs in one task, so that what it does before its first ``await`` (make a task,
+    enter a timeout) has a running loop.
+    """
     try:
-        return await coroutine, None
+        value = None
+        for part in program.parts:
+            value = eval(part, namespace)  # noqa: S307  (this is what we are for)
+            if is_coroutine(part):
+                value = await value
+        return value, None
     except BaseException as error:  # noqa: BLE001  (raised again by _await)
         return None, error
 

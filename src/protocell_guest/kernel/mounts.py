@@ -2,11 +2,10 @@
 
 Theory of operation
 -------------------
-Only init calls this, in its own mount namespace.  Host trees are first taken as detached copies
-(open_tree(2)), while init can still walk to them: where the host is root, init is then still that
-root, without capabilities, and can reach an interpreter below a home folder that is closed to
-others.  Then init becomes the inner user and puts the copies into a fresh tmpfs that it owns.
-Mount points are only ever made in that tmpfs, never in a tree that came from elsewhere
+Called by the zygote (``template``) and by init (``jail``), each in a mount namespace of its own.
+Trees are taken as detached copies (open_tree(2)) and put where they belong (move_mount(2)), so that
+they can be taken while the caller may still walk to them and put when it is somebody else.  Mount
+points are only ever made in a tmpfs of our own, never in a tree that came from elsewhere
 (CVE-2026-87766, CVE-2026-41579).  At the end pivot_root(2) swaps the roots and the old one is
 detached, so that no path, descriptor or working directory leads back.
 """
@@ -108,6 +107,17 @@ def open_private_proc() -> int:
         return os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=tree)
     finally:
         os.close(tree)
+
+
+def pivot(root: str, old: str) -> None:
+    """Make ``root`` the root, and ``old``, a folder in it, the place of the one so far."""
+    _call("pivot_root", _path(root), _path(old))
+    os.chdir("/")
+
+
+def unmount(path: str) -> None:
+    """Take a tree off, with everything mounted in it."""
+    _call("umount2", _path(path), _MNT_DETACH)
 
 
 def pivot_here() -> None:

@@ -11,7 +11,6 @@ unprivileged writer must do and a privileged one may.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import socket
@@ -40,8 +39,9 @@ SANDBOX_FLAGS = (
 _SIOCGIFFLAGS = 0x8913
 _SIOCSIFFLAGS = 0x8914
 _IFF_UP = 0x1
-_NESTABLE = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
-_PER_USER = {"max_inotify_instances": 16, "max_inotify_watches": 8192, "max_fanotify_groups": 0}
+# Quotas of a user namespace and of what is made in it.  Without a user namespace of its own the code
+# has no right to any other namespace.
+_QUOTAS = {"max_user_namespaces": 0, "max_inotify_instances": 16, "max_inotify_watches": 8192}
 
 
 def clone_init() -> int:
@@ -57,14 +57,24 @@ def outer_ids() -> tuple[int, int]:
     return os.geteuid(), os.getegid()
 
 
+def unshare_mounts() -> None:
+    """A mount namespace; where that takes a user namespace, one in which we stay who we are."""
+    if os.geteuid() == 0:
+        _libc.syscall(syscalls.number("unshare"), CLONE_NEWNS)
+        return
+    user, group = os.geteuid(), os.getegid()
+    _libc.syscall(syscalls.number("unshare"), CLONE_NEWUSER | CLONE_NEWNS)
+    _write_maps("self", f"{user} {user} 1", f"{group} {group} 1")
+
+
 def write_id_maps(pid: int, user: int, group: int) -> None:
     """Give a new user namespace its one user and one group (called from outside)."""
-    for name, text in (
-        ("setgroups", "deny"),
-        ("uid_map", f"{INNER_ID} {user} 1"),
-        ("gid_map", f"{INNER_ID} {group} 1"),
-    ):
-        descriptor = os.open(f"/proc/{pid}/{name}", os.O_WRONLY | os.O_CLOEXEC)
+    _write_maps(str(pid), f"{INNER_ID} {user} 1", f"{INNER_ID} {group} 1")
+
+
+def _write_maps(process: str, user_map: str, group_map: str) -> None:
+    for name, text in (("setgroups", "deny"), ("uid_map", user_map), ("gid_map", group_map)):
+        descriptor = os.open(f"/proc/{process}/{name}", os.O_WRONLY | os.O_CLOEXEC)
         try:
             os.write(descriptor, text.encode())
         finally:
@@ -101,14 +111,8 @@ def forbid_nesting(proc: int) -> None:
     A second lock behind the seccomp filter: no further namespace of any kind can be made, and
     inotify cannot use up what the kernel allows the user outside.
     """
-    quotas = {f"max_{kind}_namespaces": 0 for kind in _NESTABLE} | _PER_USER
-    for name, value in quotas.items():
-        try:
-            descriptor = os.open(f"sys/user/{name}", os.O_WRONLY | os.O_CLOEXEC, dir_fd=proc)
-        except OSError as error:
-            if error.errno == errno.ENOENT:  # a kind of namespace that this kernel does not have
-                continue
-            raise
+    for name, value in _QUOTAS.items():
+        descriptor = os.open(f"sys/user/{name}", os.O_WRONLY | os.O_CLOEXEC, dir_fd=proc)
         try:
             os.write(descriptor, str(value).encode())
         finally:

@@ -11,6 +11,9 @@ Why a search tree: a kernel since 5.11 runs the filter for every number when it 
 which calls are always allowed (and then skips the filter for them).  A linear list makes that
 loading the larger part of the cost of a sandbox; docs/adr/0004 has the figures.
 
+``prepare`` runs in the zygote: building takes milliseconds, and in a fresh fork every page that
+Python touches to make the kernel's structures costs a copy, more in sum than the call itself.
+
 ``install`` is the last step of confinement, in a context that is about to run model code.  It asks
 for TSYNC although a context has one thread: if something preloaded had started another, that thread
 would be a hole in every other layer, and for one thread the flag costs nothing.
@@ -28,7 +31,7 @@ from typing import Final, NamedTuple, TypeAlias
 from protocell_guest.kernel import _libc, bpf, syscalls
 from protocell_guest.kernel.syscall_rules import LEFT_OPEN, POLICY, Check, Rule
 
-__all__ = ["LEFT_OPEN", "POLICY", "Row", "build", "explain", "install"]
+__all__ = ["LEFT_OPEN", "POLICY", "Row", "build", "explain", "install", "prepare"]
 
 # linux/seccomp.h and linux/prctl.h.
 ALLOW: Final = 0x7FFF_0000
@@ -59,11 +62,14 @@ class Row(NamedTuple):
 
 @functools.cache
 def build(machine: str) -> bytes:
-    """The filter for a machine, as the kernel takes it.
-
-    Cached: the zygote builds it once, and every sandbox is forked from there.
-    """
+    """The filter for a machine, as the kernel takes it."""
     return bpf.encode(_assemble(machine, _intervals(machine)))
+
+
+def prepare() -> None:
+    """Do what ``install`` would do for each sandbox anew: the zygote calls this before it forks."""
+    _prepared(build(_libc.machine()))
+    syscalls.number("seccomp")
 
 
 def install(program: bytes | None = None) -> None:
@@ -76,13 +82,19 @@ def install(program: bytes | None = None) -> None:
     code = build(_libc.machine()) if program is None else program
     if _libc.prctl(_PR_GET_NO_NEW_PRIVS) != 1:
         raise OSError(errno.EACCES, "set no_new_privs before the system call filter")
-    instructions = _libc.buffer(code)
-    # struct sock_fprog: unsigned short len; struct sock_filter *filter.
-    fprog = struct.pack("@HP", len(code) // 8, _libc.address_of(instructions))
+    fprog, _ = _prepared(code)
     number = syscalls.number("seccomp")
     unfiltered = _libc.syscall(number, _SET_MODE_FILTER, _FLAG_TSYNC, fprog)
     if unfiltered:  # seccomp(2): with TSYNC, the id of a thread that cannot follow
         raise OSError(errno.ESRCH, f"thread {unfiltered} cannot be put under the filter")
+
+
+@functools.cache
+def _prepared(code: bytes) -> tuple[bytes, _libc.Buffer]:
+    """``struct sock_fprog`` with what it points to; a fork has both at the same addresses."""
+    instructions = _libc.buffer(code)
+    # unsigned short len; struct sock_filter *filter
+    return struct.pack("@HP", len(code) // 8, _libc.address_of(instructions)), instructions
 
 
 def explain() -> list[Row]:

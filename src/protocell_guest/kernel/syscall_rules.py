@@ -415,7 +415,11 @@ LEFT_OPEN: Final = (
     _open("shmget shmat shmctl shmdt semget semop semctl semtimedop", "own IPC namespace"),
     _open("msgget msgsnd msgrcv msgctl mq_open mq_unlink", "own IPC namespace"),
     _open("splice tee sendfile copy_file_range", "shutil and asyncio use them"),
-    _open("epoll_create1 epoll_ctl pipe2", "per-user quotas exist, but nothing runs without them"),
+    _open(
+        "epoll_create1 epoll_ctl pipe2 sendmsg",
+        "watches, pipe pages and descriptors in flight are counted for the user outside, without a"
+        " namespace, but nothing runs without them; RLIMIT_NOFILE keeps the use of them small",
+    ),
     _open("get_mempolicy sched_getaffinity getpriority", "only ask"),
     _open("get_robust_list", "the kernel asks for ptrace rights, which pid 1 grants to nobody"),
     _open("setrlimit prlimit64", "a process may lower its own limits"),

@@ -1,0 +1,141 @@
+"""File trees prepared once by the zygote, so that a sandbox only adds what is its own.
+
+Theory of operation
+-------------------
+The zygote moves into a mount namespace of its own (as an ordinary user, into a user namespace first,
+in which it maps itself).  Its root there is a small tmpfs: the host's tree is one folder in it,
+reached through links under the usual names, so that the zygote's interpreter goes on working; and
+beside it stands one folder for each distinct set of trees that plans have asked for, each a tmpfs
+with the small files, mount points and sealed read-only copies that sandboxes see.
+
+A sandbox is cloned with a copy of all these mounts.  The copies belong to a user namespace with more
+rights than the sandbox's own, so the kernel locks them: inside, no capability could lift their
+read-only flags or take one off another (mount_namespaces(7)).  What the sandbox must have for itself
+(workspace, /tmp, /dev/shm, /proc) is mounted over them by init.
+
+Nothing here touches what model code made: the only names are the plan's and our own.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import OrderedDict
+
+from protocell_guest.kernel import mounts, namespaces
+from protocell_guest.plan import HOME, Plan
+
+HOST = "/.protocell-host"
+DEVICES = ("null", "zero", "full", "random", "urandom")
+
+_BOX = "/.protocell-box"
+_KEPT = 16
+_ROOT_BYTES = 1 << 20
+_ROOT_INODES = 4096
+_STAGES = ("/tmp", "/usr", "/var", "/home")  # noqa: S108  (covered for a moment, in our namespace only)
+_DEVICE_LINKS = (
+    ("/proc/self/fd", "fd"),
+    ("/proc/self/fd/0", "stdin"),
+    ("/proc/self/fd/1", "stdout"),
+    ("/proc/self/fd/2", "stderr"),
+)
+
+Key = tuple[object, ...]
+
+
+def enter_own_tree() -> None:
+    """Give this process a mount namespace in which templates can be built."""
+    namespaces.unshare_mounts()
+    mounts.make_private()
+    stage = next(path for path in _STAGES if os.path.isdir(path))
+    names = os.listdir("/")
+    mounts.mount_tmpfs(stage, size=_ROOT_BYTES, inodes=_ROOT_INODES, mode=0o755)
+    for name in names:
+        os.symlink(f"{HOST}/{name}", f"{stage}/{name}")
+    os.mkdir(stage + HOST)
+    mounts.pivot(stage, stage + HOST)
+
+
+def is_in_home(target: str) -> bool:
+    """Whether a mount lies in the workspace, which is made anew for each sandbox."""
+    return target.startswith(HOME + "/")
+
+
+class Templates:
+    """The trees that have been built, the latest ones."""
+
+    def __init__(self) -> None:
+        self._paths: OrderedDict[Key, str] = OrderedDict()
+        self._count = 0
+
+    def get(self, plan: Plan) -> str:
+        """The folder with the tree of this plan.
+
+        Raises:
+            OSError: a tree of the plan is not there or cannot be mounted.
+        """
+        key = (plan.binds, plan.symlinks, plan.files)
+        path = self._paths.get(key)
+        if path is None:
+            path = self._paths[key] = self._build(plan)
+        self._paths.move_to_end(key)
+        if len(self._paths) > _KEPT:
+            _, oldest = self._paths.popitem(last=False)
+            _discard(oldest)
+        return path
+
+    def _build(self, plan: Plan) -> str:
+        self._count += 1
+        path = f"{_BOX}-{self._count}"
+        os.mkdir(path)
+        mounts.mount_tmpfs(path, size=_ROOT_BYTES, inodes=_ROOT_INODES, mode=0o755)
+        try:
+            _fill(path, plan)
+        except OSError:
+            _discard(path)
+            raise
+        return path
+
+
+def _discard(path: str) -> None:
+    mounts.unmount(path)
+    os.rmdir(path)
+
+
+def _fill(root: str, plan: Plan) -> None:
+    for folder in (HOME, "/tmp", "/dev/shm", "/proc", "/etc"):
+        os.makedirs(root + folder, exist_ok=True)
+    for path, content in plan.files:
+        with open(root + path, "x", encoding="utf-8") as file:
+            file.write(content)
+    for text, place in (*plan.symlinks, *((text, f"/dev/{name}") for text, name in _DEVICE_LINKS)):
+        os.makedirs(os.path.dirname(root + place), exist_ok=True)
+        os.symlink(text, root + place)
+    for source, target in plan.binds:
+        if not is_in_home(target):
+            _bind(HOST + source, root + target)
+    for name in DEVICES:
+        _touch(f"{root}/dev/{name}")
+    mounts.seal_tree(root)
+    for name in DEVICES:
+        mounts.put(mounts.take(f"{HOST}/dev/{name}"), f"{root}/dev/{name}")
+        mounts.seal_device(f"{root}/dev/{name}")
+
+
+def _bind(source: str, target: str) -> None:
+    tree = mounts.take(source)
+    make_mount_point(tree, target)
+    mounts.put(tree, target)
+
+
+def make_mount_point(tree: int, target: str) -> None:
+    """A folder for a folder, an empty file for a file."""
+    if stat.S_ISDIR(os.fstat(tree).st_mode):
+        os.makedirs(target, exist_ok=True)
+    else:
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        _touch(target)
+
+
+def _touch(path: str) -> None:
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644))
