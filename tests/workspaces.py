@@ -4,9 +4,9 @@ import gc
 import os
 import resource
 import shutil
+import signal
 import stat
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +16,7 @@ from protocell._walk import UNCERTAIN_NANOSECONDS
 
 NOBODY = 65534
 AS_ROOT = os.geteuid() == 0
+_MOST_STEPS = 1_000_000
 _SHARED_MEMORY = Path("/dev/shm")
 
 
@@ -98,23 +99,20 @@ def no_free_descriptor() -> Iterator[None]:
 
 
 @contextmanager
-def meanwhile(step: Callable[[], None], *, times: int = 200_000) -> Iterator[None]:
-    """Do something over and over in another thread, a bounded number of times."""
-    enough = threading.Event()
-
-    def run() -> None:
-        for _ in range(times):
-            if enough.is_set():
-                return
-            step()
-
-    thread = threading.Thread(target=run)
-    thread.start()
+def meanwhile(step: Callable[[], None]) -> Iterator[None]:
+    """Do something over and over in another process, which shares no lock with this one."""
+    child = os.fork()
+    if child == 0:
+        try:
+            for _ in range(_MOST_STEPS):
+                step()
+        finally:
+            os._exit(0)
     try:
         yield
     finally:
-        enough.set()
-        thread.join()
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
 
 
 def flip(place: Place, name: str, target: Path) -> Callable[[], None]:

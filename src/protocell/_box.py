@@ -14,6 +14,7 @@ packet is sent whole or not at all.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import socket
@@ -126,6 +127,7 @@ class KernelBox:
     def __init__(self, control: socket.socket) -> None:
         control.setblocking(False)  # noqa: FBT003  (the socket's own signature)
         self._control = control
+        self._owner = os.getpid()
         self.channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.stdout = self.stderr = self.workspace = -1
         self.enforced: tuple[str, ...] = ()
@@ -254,5 +256,9 @@ class KernelBox:
 
     def close(self) -> None:
         self.alive = False
+        if os.getpid() == self._owner:
+            # Ends the sandbox even if a forked child still holds a copy of the socket.
+            with contextlib.suppress(OSError):
+                self._control.shutdown(socket.SHUT_RDWR)
         self._control.close()
         self._close_streams()

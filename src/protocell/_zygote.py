@@ -15,14 +15,17 @@ from this process inherits the sockets: it closes them without a word and starts
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
 import os
+import select
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections import OrderedDict, deque
+from pathlib import Path
 from typing import Any
 
 from protocell._box import Pending
@@ -67,12 +70,11 @@ class Zygote:
         self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._errors, errors_writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         python = environment.python or sys.executable
-        preload = ",".join(environment.preload)
-        command = [python, "-I", _BOOT, str(theirs.fileno()), str(os.getpid()), preload]
+        theirs_fd = theirs.fileno()
         try:
             self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
+                [python, "-I", "-"],
+                stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=errors_writer,
                 pass_fds=[theirs.fileno()],
@@ -88,6 +90,20 @@ class Zygote:
         finally:
             theirs.close()
             os.close(errors_writer)
+        self._end = os.pidfd_open(self._process.pid)
+        self._send_program(theirs_fd)
+
+    def _send_program(self, requests: int) -> None:
+        """Say what to run by standard input: a command line can be read from inside a sandbox."""
+        arguments = (requests, os.getpid(), list(self.environment.preload))
+        program = Path(_BOOT).read_text(encoding="utf-8") + f"\nboot({_BOOT!r}, {arguments!r})\n"
+        stdin = self._process.stdin
+        try:
+            if stdin is not None:
+                with stdin:
+                    stdin.write(program.encode())
+        except BrokenPipeError:
+            return  # it has ended already: whoever waits for its greeting finds out why
 
     @property
     def pid(self) -> int:
@@ -193,12 +209,12 @@ class Zygote:
 
     def close(self, timeout: float = 5.0) -> None:
         """End the zygote and every sandbox that came from it."""
-        self.forget()
-        try:
-            self._process.wait(timeout)
-        except subprocess.TimeoutExpired:
+        with contextlib.suppress(OSError):  # for every copy of the socket, a forked child's too
+            self._requests.shutdown(socket.SHUT_RDWR)
+        if not select.select([self._end], [], [], timeout)[0]:
             self._process.kill()
-            self._process.wait()
+        self._process.wait()
+        self.forget()
 
     def forget(self) -> None:
         """Close this process's descriptors of it."""
@@ -207,9 +223,11 @@ class Zygote:
                 pending.close()
         self._pools.clear()
         self._requests.close()
-        if self._errors >= 0:
-            os.close(self._errors)
-            self._errors = -1
+        for name in ("_errors", "_end"):
+            descriptor = getattr(self, name)
+            setattr(self, name, -1)
+            if descriptor >= 0:
+                os.close(descriptor)
 
 
 class Zygotes:

@@ -1,12 +1,16 @@
-"""Start the zygote under any interpreter: make this package importable without touching sys.path."""
+"""Start the zygote under any interpreter: make this package importable without touching sys.path.
+
+The host sends this text to the new interpreter's standard input, followed by a call of ``boot``.
+"""
 
 import importlib.util
 import os
 import sys
 
 
-def _make_package() -> None:
-    folder = os.path.dirname(os.path.abspath(__file__))
+def boot(path: str, arguments: tuple[int, int, list[str]]) -> None:
+    """Import the package around ``path`` and run the zygote."""
+    folder = os.path.dirname(path)
     spec = importlib.util.spec_from_file_location(
         "protocell_guest",
         os.path.join(folder, "__init__.py"),
@@ -17,12 +21,5 @@ def _make_package() -> None:
     package = importlib.util.module_from_spec(spec)
     sys.modules["protocell_guest"] = package
     spec.loader.exec_module(package)
-
-
-if __name__ == "__main__":
-    _make_package()
-    from protocell_guest import zygote
-
-    zygote.main(
-        int(sys.argv[1]), int(sys.argv[2]), [name for name in sys.argv[3].split(",") if name]
-    )
+    zygote = importlib.import_module("protocell_guest.zygote")
+    zygote.main(*arguments)

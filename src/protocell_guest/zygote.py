@@ -224,8 +224,12 @@ def _enter_own_tree(requests: socket.socket) -> None:
 def main(requests_fd: int, host_pid: int, preload: Sequence[str]) -> NoReturn:
     """Prepare, say hello, serve."""
     requests = socket.socket(fileno=requests_fd)
+    sys.argv = [""]  # as in an interactive interpreter: there is no program
     requests.set_inheritable(False)
     host = os.pidfd_open(host_pid)
+    null = os.open("/dev/null", os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
     group = _claim_cgroup()
     _preload(preload, requests)
     _enter_own_tree(requests)

@@ -61,7 +61,7 @@ def test_a_semicolon_at_the_end_hides_the_value_as_in_a_notebook(run: Run, code:
 
 
 @pytest.mark.parametrize(
-    ("code", "expected"),
+    "code, expected",
     [
         ("1  # why;", "1"),
         ("';'", "';'"),
@@ -106,7 +106,7 @@ def test_clipped_text_fits_in_bytes_and_counts_right(letter: str, limit: int):
 
 
 @pytest.mark.parametrize(
-    ("body", "expected"),
+    "body, expected",
     [
         ("raise ValueError('no')", "<Odd object whose repr raised ValueError: no>"),
         ("raise SystemExit(3)", "<Odd object whose repr raised SystemExit: 3>"),
@@ -153,7 +153,7 @@ def test_variables_live_from_cell_to_cell(run: Run):
 
 
 @pytest.mark.parametrize(
-    ("code", "expected"),
+    "code, expected",
     [
         ("__name__", "'__main__'"),
         ("import sys\nvars(sys.modules['__main__']) is globals()", "True"),
@@ -168,7 +168,10 @@ def test_variables_live_from_cell_to_cell(run: Run):
             "import typing\ndef f(a: 'int') -> 'str': ...\ntyping.get_type_hints(f)",
             "{'a': <class 'int'>, 'return': <class 'str'>}",
         ),
-        ("import inspect\ndef f():\n    return 1\ninspect.getsource(f)", r"'def f():\n    return 1\n'"),
+        (
+            "import inspect\ndef f():\n    return 1\ninspect.getsource(f)",
+            r"'def f():\n    return 1\n'",
+        ),
         ("x: int = 1\n__annotations__", "{'x': <class 'int'>}"),
     ],
 )
@@ -178,7 +181,9 @@ def test_the_namespace_is_that_of_a_real_main_module(run: Run, code: str, expect
 
 def test_forked_workers_find_what_the_code_defined():
     fork = "import multiprocessing as m\ndef f(x):\n    return x * x\n"
-    pool = "with m.get_context('fork').Pool(2) as pool:\n    squares = pool.map(f, [1, 2, 3])\nsquares"
+    pool = (
+        "with m.get_context('fork').Pool(2) as pool:\n    squares = pool.map(f, [1, 2, 3])\nsquares"
+    )
 
     assert run_cells(fork, pool).texts == [None, "[1, 4, 9]"]
 
@@ -246,7 +251,7 @@ def test_the_source_of_one_huge_cell_is_not_kept(run: Run):
 
 
 @pytest.mark.parametrize(
-    ("code", "value"),
+    "code, value",
     [
         ("1 +", "invalid syntax (<cell 1>, line 1)"),
         ("return 1", "'return' outside function (<cell 1>, line 1)"),
@@ -272,7 +277,7 @@ def test_a_syntax_error_runs_nothing_of_the_cell(run: Run):
 
 
 @pytest.mark.parametrize(
-    ("code", "names"),
+    "code, names",
     [
         ("-" * 100_000 + "1", {"MemoryError"}),
         ("+".join(["1"] * 100_000), {"RecursionError"}),
@@ -301,7 +306,7 @@ _WITH_ASYNCIO = "import asyncio\n"
 
 
 @pytest.mark.parametrize(
-    ("code", "expected"),
+    "code, expected",
     [
         ("await asyncio.sleep(0, 7)", "7"),
         ("x = await asyncio.sleep(0, 7)\nx + 1", "8"),
@@ -358,7 +363,9 @@ def test_context_variables_live_from_cell_to_cell_with_await_or_without():
 
 
 def test_an_error_after_await_shows_no_frames_of_asyncio():
-    session = run_cells(_WITH_ASYNCIO + "async def f():\n    await asyncio.sleep(0)\n    [][0]\nawait f()")
+    session = run_cells(
+        _WITH_ASYNCIO + "async def f():\n    await asyncio.sleep(0)\n    [][0]\nawait f()"
+    )
     error = session.outcomes[0].error
 
     assert error is not None
@@ -374,7 +381,7 @@ _WAIT_AND_CLEAN = (
 
 
 @pytest.mark.parametrize(
-    ("code", "error", "exit_code"),
+    "code, error, exit_code",
     [
         (
             "import signal\nloop = asyncio.get_running_loop()\n"
@@ -487,7 +494,9 @@ def test_a_forked_child_that_the_code_did_not_end_ends_with_its_cell():
 
 
 def test_objects_of_a_failed_cell_are_freed_when_the_code_lets_go_of_them(run: Run):
-    run("import weakref\nclass C: pass\ndef f():\n    global r\n    c = C()\n    r = weakref.ref(c)\n    1 / 0")
+    run(
+        "import weakref\nclass C: pass\ndef f():\n    global r\n    c = C()\n    r = weakref.ref(c)\n    1 / 0"
+    )
     assert run("f()").error is not None
 
     assert text(run("r() is None")) == "True"

@@ -83,8 +83,8 @@ def test_an_honest_frame_is_a_message():
             "'formats' has 'text/plain', which is no MIME type with text",
         ),
         (
-            RESULT | {"formats": {"text/plain": "", "text/\n": ""}},
-            "'formats' has 'text/\\n', which is no MIME type with text",
+            RESULT | {"formats": {"text/plain": "", "text/a\n": ""}},
+            "'formats' has 'text/a\\n', which is no MIME type with text",
         ),
         (
             RESULT | {"formats": {"text/plain": "x" * 5097}},

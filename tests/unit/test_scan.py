@@ -173,6 +173,25 @@ def test_a_change_without_any_new_stamp_is_seen_within_two_ticks(place: Place):
     assert told(files) == ({"a": "changed"}, (), {})
 
 
+def test_a_change_that_only_the_digest_tells_counts_against_the_limit_too(place: Place):
+    if not is_tmpfs(place):
+        pytest.skip("needs a tmpfs at /dev/shm")
+    path = place.write("b", b"\0" * 4096)
+    files, number = FileSet(), 0
+    while not files.left_out and number < 250:  # until one change is made within two ticks
+        number += 2
+        (place.path / "a").unlink(missing_ok=True)
+        with path.open("r+b") as stream, mmap.mmap(stream.fileno(), 4096) as mapped:
+            mapped[0] = number
+            scanner = Scanner(place.fd, max_files=1)
+            scanner.scan()
+            mapped[0] = number + 1
+            place.write("a", b"x")
+            files = scanner.scan()
+
+    assert told(files) == ({"a": "made"}, (), {"too many files": 1})
+
+
 def test_links_fifos_and_sockets_are_counted_once(place: Place):
     (place.path / "file").symlink_to("/etc/passwd")
     (place.path / "folder").symlink_to(place.outside)
@@ -222,6 +241,7 @@ def test_what_is_mounted_below_stays_out():
 def test_a_tree_deeper_than_any_stack_ends_at_a_bound(place: Place):
     make_deep(place, 10_000)
     place.write("d/" * 63 + "last", b"x")
+    place.write("d/" * 64 + "beyond", b"x")
     place.write("a", b"x")
     scanner = Scanner(place.fd)
     try:
@@ -230,6 +250,7 @@ def test_a_tree_deeper_than_any_stack_ends_at_a_bound(place: Place):
         assert told(scanner.scan()) == NOTHING
     finally:
         (place.path / ("d/" * 63 + "last")).unlink()
+        (place.path / ("d/" * 64 + "beyond")).unlink()
         flatten(place)
 
 
@@ -358,19 +379,49 @@ def test_too_many_entries_are_said_and_nothing_is_called_removed(place: Place):
     assert "0" in {*files.removed, *scanner.scan().removed}
 
 
+def test_folders_that_were_not_entered_any_more_keep_their_files(place: Place):
+    for name in ["a/1", "a/2", "b/1", "b/2", "c/1", "c/2"]:
+        place.write(name, b"x")
+    scanner, hurried = Scanner(place.fd), Scanner(place.fd, max_entries=4)
+    scanner.scan()
+    hurried._known = scanner._known
+
+    assert told(hurried.scan()) == ({}, (), {"too many entries": 3})
+
+
+def test_paths_take_a_bounded_amount_of_memory(place: Place):
+    name = "x" * 200
+    place.write("/".join([name] * 15), b"x")
+
+    assert told(Scanner(place.fd, max_entries=100).scan())[2] == {}
+    assert told(Scanner(place.fd, max_entries=50).scan()) == ({}, (), {"too many entries": 1})
+
+
+def test_reading_ends_when_the_time_is_over(place: Place):
+    place.write("a")
+    os.truncate(place.path / "a", 250_000_000)  # takes at least a tenth of a second to read
+    place.write("b", b"x")
+    scanner = Scanner(place.fd, max_seconds=0.02)
+
+    assert told(scanner.scan())[:2] == ({}, ())
+    assert told(Scanner(place.fd).scan()) == ({"a": "made", "b": "made"}, (), {})
+
+
 def test_a_folder_that_became_unreadable_is_counted_once_and_its_files_are_not_called_removed(
     place: Place,
 ):
     folder = place.write("folder/a", b"x").parent
     place.write("folder/below/b", b"x")
     place.write("c", b"x")
+    place.write("other/d", b"x")
     scanner = Scanner(place.fd)
     with ordinary_user(place):
         scanner.scan()
 
         folder.chmod(0)
         place.write("c", b"y")
-        assert told(scanner.scan()) == ({"c": "changed"}, (), {"unreadable": 1})
+        (place.path / "other/d").unlink()
+        assert told(scanner.scan()) == ({"c": "changed"}, ("other/d",), {"unreadable": 1})
         assert told(scanner.scan()) == NOTHING
         folder.chmod(0o400)  # listed, but nothing in it can be looked at
         assert told(scanner.scan()) == NOTHING
@@ -422,15 +473,17 @@ def test_a_second_name_of_a_file_of_another_owner_stays_out(place: Place):
 def test_a_link_that_takes_the_place_of_a_folder_during_the_scan_is_not_followed(place: Place):
     place.write("folder/own.txt", b"own")
     place.write_outside("only-outside.txt", b"secret")
-    paths, contents = set(), set()
+    paths, contents, reasons = set(), set(), set()
 
     with meanwhile(flip(place, "folder", place.outside)):
-        for _ in range(1000):
+        for _ in range(3000):
             files = Scanner(place.fd).scan()
             paths |= set(files)
             contents |= {file.read() for file in files.values()}
+            reasons |= set(files.left_out)
 
     assert (paths, contents) == ({"folder/own.txt"}, {b"own"})
+    assert reasons <= {"not a regular file", "changed during the scan"}
 
 
 def test_a_link_that_takes_the_place_of_a_file_during_the_scan_is_not_followed(place: Place):
@@ -438,7 +491,7 @@ def test_a_link_that_takes_the_place_of_a_file_during_the_scan_is_not_followed(p
     contents = set()
 
     with meanwhile(flip(place, "file", place.outside / "secret.txt")):
-        for _ in range(1000):
+        for _ in range(3000):
             contents |= {file.read() for file in Scanner(place.fd).scan().values()}
 
     assert contents == {b"own"}
@@ -468,6 +521,21 @@ def test_small_files_are_held_and_outlive_the_workspace(place: Place):
         place.write("a", b"other")
 
         assert files["a"].read() == b"x" * HELD_BYTES
+
+
+def test_only_so_much_is_held_in_memory(place: Place):
+    place.write("a", b"a" * (HELD_BYTES // 2 + 1))
+    place.write("b", b"b" * (HELD_BYTES // 2 + 1))
+    before = len(os.listdir("/proc/self/fd"))
+
+    files = Scanner(place.fd).scan()
+    place.write("a", b"other")
+    place.write("b", b"other")
+
+    assert len(os.listdir("/proc/self/fd")) == before + 1
+    assert files["a"].read() == b"a" * (HELD_BYTES // 2 + 1)
+    with pytest.raises(FileError):
+        files["b"].read()
 
 
 def test_large_files_share_one_descriptor_that_goes_with_the_last_of_them(place: Place):

@@ -92,6 +92,7 @@ def test_after_a_refusal_everything_is_refused():
     with pytest.raises(WireError):
         reader.feed(framed(b"[]"))
 
+    assert reader.pending == 0
     with pytest.raises(WireError, match=r"^message is a JSON list, not an object$"):
         reader.feed(encode({"n": 1}))
 
