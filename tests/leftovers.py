@@ -5,7 +5,7 @@ system), and only what is new counts. The kernel tears namespaces down after the
 the picture is taken again for up to five seconds before anything is called left behind. An orphan no longer descends
 from this process: it goes to the nearest reaper among our own ancestors, and is known there by its command line.
 
-The zygotes that this process shares between sandboxes may stay, each with its two descriptors, its cgroup and its
+The zygotes that this process shares between sandboxes may stay, each with its descriptors, its cgroup and its
 janitor, and nothing else of theirs: the sandboxes kept ready are given up first, so that one that leaked is not taken
 for ready. A janitor is told from a sandbox by its pid namespace, which is ours.
 """
@@ -31,7 +31,8 @@ _CGROUPS = Path("/sys/fs/cgroup")
 _OURS = "protocell"
 # A zygote's group; below it stands one for each sandbox (kernel/cgroups.py).
 _GROUP_NAME = re.compile(r"protocell-[0-9]+-[0-9]+$")
-_ZYGOTE = "protocell_guest"
+# A zygote is told by standard input what to run, and its forks keep its command line.
+_ZYGOTE = re.compile(r"\S*python\S* -I -")
 
 
 def picture() -> Picture:
@@ -66,7 +67,11 @@ def _give_up_ready_sandboxes() -> None:
 
 
 def _descriptors() -> Iterator[str]:
-    shared = {fd for zygote in _zygotes() for fd in (zygote._requests.fileno(), zygote._errors)}
+    shared = {
+        descriptor
+        for zygote in _zygotes()
+        for descriptor in (zygote._requests.fileno(), zygote._errors, zygote._end)
+    }
     for name in os.listdir("/proc/self/fd"):
         if int(name) in shared:
             continue
@@ -87,7 +92,7 @@ def _processes() -> Iterator[str]:
             continue
         if _descends(pid, parents, ours):
             yield f"process {pid}: {_command(pid)}"
-        elif parents[pid] in reapers and _ZYGOTE in _command(pid):
+        elif parents[pid] in reapers and _ZYGOTE.fullmatch(_command(pid)):
             yield f"orphan {pid}: {_command(pid)}"
 
 

@@ -7,6 +7,7 @@ import tempfile
 import threading
 from pathlib import Path
 
+from protocell import Sandbox, run_code
 from tests.leftovers import left_behind, picture
 
 
@@ -46,25 +47,29 @@ def test_a_child_that_nobody_waited_for_is_found():
 
 
 def test_an_orphan_of_a_zygote_is_found():
-    # The shell ends at once, so its child goes to the nearest reaper; it knows its end by this pipe.
+    # The shell ends at once, so its child goes to the nearest reaper. As a zygote it is told by standard input
+    # what to run; it ends when this test closes the pipe.
     before = picture()
     reader, writer = os.pipe()
-    orphan = "import os, sys; print(os.getpid(), flush=True); sys.stdin.read()"
     shell = subprocess.Popen(
-        ["/bin/sh", "-c", 'exec 3<&0; "$0" -c "$1" protocell_guest <&3 &', sys.executable, orphan],
-        stdin=reader,
+        ["/bin/sh", "-c", 'exec 3<&0; "$0" -I - <&3 &', sys.executable],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        pass_fds=[reader],
         text=True,
     )
     os.close(reader)
     with shell:
+        assert shell.stdin is not None
         assert shell.stdout is not None
+        shell.stdin.write(f"import os; print(os.getpid(), flush=True); os.read({reader}, 1)")
+        shell.stdin.close()
         pid = int(shell.stdout.readline())
 
-    found = [line for line in left_behind(before, patience_seconds=0) if f"orphan {pid}:" in line]
+    found = [line for line in left_behind(before, patience_seconds=0) if line.startswith("orphan")]
 
     os.close(writer)
-    assert len(found) == 1
+    assert found == [f"orphan {pid}: {sys.executable} -I -"]
     assert left_behind(before) == []
 
 
@@ -81,5 +86,25 @@ def test_what_ends_by_itself_in_time_is_not_left_behind():
     file = Path(tempfile.gettempdir(), f"protocell-{os.getpid()}")
     file.touch()
     threading.Timer(0.2, file.unlink).start()
+
+    assert left_behind(before) == []
+
+
+def test_an_open_sandbox_is_found_and_a_closed_one_is_not():
+    before = picture()
+    with Sandbox() as sandbox:
+        sandbox.run_code("1")
+
+        left = left_behind(before, patience_seconds=0)
+
+    # At the least its init, its context, and on our side its control socket, channel, two pipes and folder.
+    assert len([line for line in left if line.startswith("process")]) >= 2
+    assert len([line for line in left if line.startswith("descriptor")]) >= 5
+    assert left_behind(before) == []
+
+
+def test_the_shared_zygote_and_its_janitor_may_stay():
+    before = picture()
+    run_code("1")
 
     assert left_behind(before) == []

@@ -1,12 +1,12 @@
 """Turns frames from a context into typed messages, as claims that a stranger makes about an execution.
 
-A context runs model-written code, which holds the other end of the socket and can send what it
-likes. So types are exact (a bool is no int), a field too many is refused like one too few, every text
-has a bound, and what comes out of turn (another execution's id, something after "done", a second
-error) is refused. A lone surrogate becomes "?", so that everything here can be encoded. ``ProtocolError`` is what makes the caller kill the sandbox.
+A context runs model-written code, which holds the other end of the socket and can send what it likes. So types are
+exact (a bool is no int), a field too many is refused like one too few, every text has a bound, and what comes out of
+turn (another execution's id, something after "done", a second error) is refused. A lone surrogate becomes "?", so that
+everything here can be encoded. ``ProtocolError`` is what makes the caller kill the sandbox.
 
-An honest context cuts all its texts. What is too long nevertheless is cut again here in an error,
-which may be all there is to explain a failure, and refused in a result.
+An honest context cuts all its texts. What is too long nevertheless is cut again here in an error, which may be all
+there is to explain a failure, and refused in a result.
 """
 
 from __future__ import annotations

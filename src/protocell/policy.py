@@ -232,9 +232,8 @@ def _mounts(given: object, isolation: Isolation) -> tuple[Mount, ...]:
     if len(kept) > MOST_MOUNTS:
         raise PolicyError(f"mounts has {len(kept)} entries; at most {MOST_MOUNTS}")
     _check_json_size("mounts", [_as_dict(mount) for mount in kept], MOUNTS_BYTES)
-    targets = sorted(
-        PurePosixPath(mount.target) for mount in kept
-    )  # by parts: nested are neighbours
+    # Paths compare part by part, so whatever lies below a target follows it at once.
+    targets = sorted(PurePosixPath(mount.target) for mount in kept)
     for outer, inner in pairwise(targets):
         if inner.is_relative_to(outer):
             raise PolicyError(f"mount target {quoted(str(inner))} overlaps {quoted(str(outer))}")

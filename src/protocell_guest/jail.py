@@ -35,13 +35,13 @@ from protocell_guest.kernel import (
     seccomp,
 )
 from protocell_guest.plan import HOME, Plan
-from protocell_guest.template import DEVICES, HOST, is_in_home, make_mount_point
+from protocell_guest.template import DEVICES, HOST, WRITABLE, is_late, make_mount_point
 
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_SET_NO_NEW_PRIVS = 38
 
-_WRITABLE = (HOME, "/tmp", "/dev/shm", *(f"/dev/{name}" for name in DEVICES))  # noqa: S108
+_MAY_WRITE = (*WRITABLE, *(f"/dev/{name}" for name in DEVICES))  # noqa: S108
 _HIGHEST_DESCRIPTOR = 2**31 - 1
 
 
@@ -94,7 +94,7 @@ def enter(plan: Plan, template: str, steps: Steps) -> int:
         mounts.make_private()
         trees.append((mounts.take(template), template))
         for source, target in plan.binds:
-            if is_in_home(target):
+            if is_late(target):
                 trees.append((mounts.take(HOST + source), target))
 
     steps.run("mount-namespace", take_trees)
@@ -112,7 +112,7 @@ def enter(plan: Plan, template: str, steps: Steps) -> int:
 
 
 def _build_root(plan: Plan, trees: list[tuple[int, str]]) -> None:
-    (root, place), *home = trees
+    (root, place), *late = trees
     # A copy over itself: the one that came with the namespace is locked, and no root can be made of it.
     mounts.put(root, place)
     os.chdir(place)
@@ -121,7 +121,7 @@ def _build_root(plan: Plan, trees: list[tuple[int, str]]) -> None:
     mounts.mount_tmpfs(HOME.lstrip("/"), size=space, inodes=inodes, mode=0o755)
     mounts.mount_tmpfs("tmp", size=scratch, inodes=inodes, mode=0o1777)
     mounts.mount_tmpfs("dev/shm", size=scratch, inodes=inodes, mode=0o1777)
-    for tree, target in home:
+    for tree, target in late:
         make_mount_point(tree, target.lstrip("/"))
         mounts.put(tree, target.lstrip("/"))
         mounts.seal_tree(target.lstrip("/"))
@@ -135,7 +135,7 @@ def confine(plan: Plan, steps: Steps, *, inherited_data: int, keep: int) -> None
     steps.run("rlimits", lambda: limits.apply(limits.values(plan.limits, inherited_data)))
     steps.enforced.append("no-core-dumps")
     steps.run("no-new-privileges", lambda: _libc.prctl(PR_SET_NO_NEW_PRIVS, 1))
-    steps.run("landlock", lambda: landlock.restrict(read=["/"], write=_WRITABLE))
+    steps.run("landlock", lambda: landlock.restrict(read=["/"], write=_MAY_WRITE))
     steps.run("no-capabilities", capabilities.drop_all)
     steps.run("closed-descriptors", lambda: _close_all_but(keep))
     # Dumpable again after the changes above, so that the code can use its own /proc/self.

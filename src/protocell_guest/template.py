@@ -26,6 +26,7 @@ from protocell_guest.kernel import mounts, namespaces
 from protocell_guest.plan import HOME, Plan
 
 HOST = "/.protocell-host"
+WRITABLE = (HOME, "/tmp", "/dev/shm")
 DEVICES = ("null", "zero", "full", "random", "urandom")
 
 _BOX = "/.protocell-box"
@@ -56,9 +57,9 @@ def enter_own_tree() -> None:
     mounts.pivot(stage, stage + HOST)
 
 
-def is_in_home(target: str) -> bool:
-    """Whether a mount lies in the workspace, which is made anew for each sandbox."""
-    return target.startswith(HOME + "/")
+def is_late(target: str) -> bool:
+    """Whether a mount lies in a place that is made anew for each sandbox: then init makes it."""
+    return target.startswith(tuple(place + "/" for place in WRITABLE))
 
 
 class Templates:
@@ -112,7 +113,7 @@ def _fill(root: str, plan: Plan) -> None:
         os.makedirs(os.path.dirname(root + place), exist_ok=True)
         os.symlink(text, root + place)
     for source, target in plan.binds:
-        if not is_in_home(target):
+        if not is_late(target):
             _bind(HOST + source, root + target)
     for name in DEVICES:
         _touch(f"{root}/dev/{name}")

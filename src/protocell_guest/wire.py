@@ -218,9 +218,7 @@ def _check_shape(body: bytes) -> None:
     if opened <= MAX_DEPTH and opened + body.count(b",") + body.count(b'"') <= MAX_ITEMS:
         return  # even if none of them is inside a string: the common case costs four quick scans
     bare = body.replace(b"\\\\", b"").replace(b'\\"', b"")
-    if (
-        bare.count(b'"') > 2 * MAX_ITEMS
-    ):  # asked first, because split() makes an object for each piece
+    if bare.count(b'"') > 2 * MAX_ITEMS:  # before split(), which makes an object of each piece
         raise WireError(f"message has more than {MAX_ITEMS} strings")
     outside = b"".join(bare.split(b'"')[::2])
     items = outside.count(b"[") + outside.count(b"{") + outside.count(b",") + bare.count(b'"') // 2

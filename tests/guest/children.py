@@ -42,11 +42,13 @@ class Session(NamedTuple):
 
     @property
     def texts(self) -> list[str | None]:
-        return [outcome.formats and outcome.formats["text/plain"] for outcome in self.outcomes]
+        return [
+            None if formats is None else formats["text/plain"] for formats, _, _ in self.outcomes
+        ]
 
     @property
     def errors(self) -> list[str | None]:
-        return [outcome.error and outcome.error.name for outcome in self.outcomes]
+        return [None if error is None else error.name for _, error, _ in self.outcomes]
 
 
 def run_cells(

@@ -12,8 +12,7 @@ def refusal(policy: ImportPolicy, module: str, *names: str) -> str | None:
     try:
         policy.check(module, names)
     except ImportError as error:
-        assert type(error) is ImportError
-        return str(error)
+        return f"{error}"
     return None
 
 

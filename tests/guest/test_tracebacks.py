@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -337,9 +338,9 @@ def test_a_chain_of_a_million_exceptions_shows_the_newest():
 
 
 def test_groups_that_share_members_do_not_multiply():
-    group: BaseException = ValueError("x")
+    group: Exception = ValueError("x")
     for _ in range(60):
-        group = ExceptionGroup("g", [group, group])  # type: ignore[list-item]
+        group = ExceptionGroup("g", [group, group])
     failure = describe(group)
 
     assert failure == Failure(
@@ -374,48 +375,49 @@ class Odd:
         __slots__ = ()
         encode = __len__ = __getitem__ = __str__ = strip = lambda *a: 1 / 0  # type: ignore[assignment]
 
-    class RaisingStr(Exception):
+    class RaisingStrError(Exception):
         def __str__(self):
             raise SystemExit(1)
 
-    class NumberStr(Exception):
-        __str__ = lambda self: 7  # type: ignore[assignment]  # noqa: E731
+    class NumberStrError(Exception):
+        def __str__(self):
+            return cast("str", 7)
 
-    class SubclassStr(Exception):
+    class SubclassStrError(Exception):
         def __str__(self):
             return Odd.Text("text")
 
-    class EndlessCause(Exception):
+    class EndlessCauseError(Exception):
         @property
-        def __cause__(self):
-            return Odd.EndlessCause()
+        def __cause__(self):  # type: ignore[override]
+            return Odd.EndlessCauseError()
 
-    class NoAttributes(Exception):
+    class NoAttributesError(Exception):
         def __getattribute__(self, name):
             raise LookupError(name)
 
-    class Endless(Exception):
+    class EndlessError(Exception):
         def __getattr__(self, name):
             return self
 
         def __getitem__(self, index):
             return self
 
-    class Falsy(Exception):
+    class FalsyError(Exception):
         def __bool__(self):
             raise MemoryError
 
     class Meta(type):
-        __name__ = property(lambda cls: 1 / 0)  # type: ignore[assignment]
+        __name__ = property(lambda cls: 1 / 0)
         __subclasscheck__ = __instancecheck__ = __eq__ = lambda *a: 1 / 0  # type: ignore[assignment]
         __hash__ = None  # type: ignore[assignment]
 
-    class WithMeta(Exception, metaclass=Meta):
+    class WithMetaError(Exception, metaclass=Meta):
         pass
 
-    class SyntaxParts(SyntaxError):
+    class SyntaxPartsError(SyntaxError):
         @property
-        def text(self):
+        def text(self):  # type: ignore[override]
             return "x" * 10**9
 
 
@@ -428,19 +430,19 @@ def syntax_error(**parts: object) -> SyntaxError:
 
 # Made inside the test: pytest would look at them too closely.
 ODD: dict[str, tuple[Callable[[], BaseException], str, str]] = {
-    "str raises": (Odd.RaisingStr, "RaisingStr", "<exception str() failed>"),
-    "str is a number": (Odd.NumberStr, "NumberStr", "<exception str() failed>"),
-    "str of its own": (Odd.SubclassStr, "SubclassStr", "text"),
+    "str raises": (Odd.RaisingStrError, "RaisingStrError", "<exception str() failed>"),
+    "str is a number": (Odd.NumberStrError, "NumberStrError", "<exception str() failed>"),
+    "str of its own": (Odd.SubclassStrError, "SubclassStrError", "text"),
     "argument of its own": (
         lambda: ValueError(Odd.Text("text")),
         "ValueError",
         "<exception str() failed>",
     ),
-    "causes without end": (lambda: Odd.EndlessCause("x"), "EndlessCause", "x"),
-    "no attributes": (lambda: Odd.NoAttributes("x"), "NoAttributes", "x"),
-    "every attribute": (lambda: Odd.Endless("x"), "Endless", "x"),
-    "neither true nor false": (lambda: Odd.Falsy("x"), "Falsy", "x"),
-    "a metaclass": (lambda: Odd.WithMeta("x"), "WithMeta", "x"),
+    "causes without end": (lambda: Odd.EndlessCauseError("x"), "EndlessCauseError", "x"),
+    "no attributes": (lambda: Odd.NoAttributesError("x"), "NoAttributesError", "x"),
+    "every attribute": (lambda: Odd.EndlessError("x"), "EndlessError", "x"),
+    "neither true nor false": (lambda: Odd.FalsyError("x"), "FalsyError", "x"),
+    "a metaclass": (lambda: Odd.WithMetaError("x"), "WithMetaError", "x"),
     "a module that is a number": (
         lambda: type(Odd.Text("E"), (Exception,), {"__module__": 7})("x"),
         "E",
@@ -448,7 +450,7 @@ ODD: dict[str, tuple[Callable[[], BaseException], str, str]] = {
     ),
     "letters that are none": (lambda: ValueError("\ud800\0\x1b"), "ValueError", "\ud800\0\x1b"),
     "an empty syntax error": (SyntaxError, "SyntaxError", "None"),
-    "syntax parts of its own": (lambda: Odd.SyntaxParts("odd"), "SyntaxParts", "odd"),
+    "syntax parts of its own": (lambda: Odd.SyntaxPartsError("odd"), "SyntaxPartsError", "odd"),
     "a caret far away": (
         lambda: syntax_error(offset=10**9, text="x", lineno=1),
         "SyntaxError",

@@ -8,6 +8,8 @@ import json
 import os
 import signal
 import sys
+import threading
+import time
 import traceback
 import warnings
 from collections.abc import Callable
@@ -37,7 +39,7 @@ def in_child(function: Callable[[], Any]) -> Any:
         _answer(function, writer)
     os.close(writer)
     with os.fdopen(reader, "rb") as pipe:
-        answer = pipe.read()
+        answer = pipe.readline()  # not to the end: a grandchild may live on and hold it open
     _, status = os.waitpid(pid, 0)
     if not answer:
         raise EndedError(os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0)
@@ -60,7 +62,7 @@ def _answer(function: Callable[[], Any], writer: int) -> None:
         message = {"raised": traceback.format_exc()}
     # Nothing of pytest may run in the child, whatever happens.
     try:
-        os.write(writer, json.dumps(message).encode())
+        os.write(writer, json.dumps(message).encode() + b"\n")
     finally:
         sys.stdout.flush()
         os._exit(0)
@@ -88,6 +90,16 @@ def needs_root() -> None:
     """Skip the running test for an ordinary user."""
     if os.geteuid() != 0:
         pytest.skip("needs root")
+
+
+def eventually(condition: Callable[[], Any]) -> bool:
+    """Ask again and again for up to five seconds: the kernel takes processes down in its own time."""
+    deadline = time.monotonic() + 5.0
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        threading.Event().wait(0.01)
+    return True
 
 
 def end(pid: int) -> None:

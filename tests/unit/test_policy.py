@@ -111,14 +111,20 @@ def test_a_mapping_may_have_mappings_in_it(tmp_path: Path):
         {
             "limits": {"wall_seconds": 5},
             "environment": {"ready": 0},
-            "mounts": [{"source": str(tmp_path), "target": "/data"}],
+            "mounts": [
+                {"source": str(tmp_path), "target": "/data"},
+                Mount(source=tmp_path, target="/more"),
+            ],
         }
     )
 
     assert policy == Policy(
         limits=Limits(wall_seconds=5),
         environment=Environment(ready=0),
-        mounts=[Mount(source=tmp_path, target="/data")],
+        mounts=[
+            Mount(source=tmp_path, target="/data"),
+            Mount(source=tmp_path, target="/more"),
+        ],
     )
 
 

@@ -90,7 +90,7 @@ def find(
 
 def read_processes(place: str) -> tuple[int, ...]:
     """The processes in a cgroup; 0 stands for one that our pid namespace does not show."""
-    with open(f"{place}/cgroup.procs", encoding="ascii") as file:
+    with open(f"{place}/cgroup.procs", encoding="utf-8") as file:
         return tuple(int(line) for line in file)
 
 
@@ -196,5 +196,5 @@ def _unescape(field: str) -> str:
 
 
 def _words(path: str) -> list[str]:
-    with open(path, encoding="ascii") as file:
+    with open(path, encoding="utf-8") as file:
         return file.read().split()

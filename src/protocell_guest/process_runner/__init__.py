@@ -1,0 +1,1 @@
+"""isolation="process": an interpreter in a process group and a temporary folder, and its supervisor."""

@@ -1,0 +1,178 @@
+"""The interpreter of a process sandbox: what a process can give up by itself, then the model's code.
+
+Theory of operation
+-------------------
+Forked from the supervisor, which has a clean environment, nothing of the host in its memory, and
+few descriptors.  Leads a session and process group of its own, so that it and what it starts can be
+signalled as a whole.  Descriptors: 0 is empty, 1 and 2 are pipes, 3 is the channel.
+
+It keeps the rights of the host's user.  Every limit here is one that a process puts on itself and
+its children, each on its own; what cannot be put on is an error that the host is told.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+import os
+import resource
+import socket
+import stat
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from protocell_guest import wire
+from protocell_guest.guest import loop
+from protocell_guest.guest.interpreter import Interpreter, Outcome
+
+# A core_pattern that is a pipe gets cores in spite of the limit 0, but not with 1 (fs/coredump.c).
+_NO_CORE = 1 if sys.platform == "linux" else 0
+# Address space is not memory: threads reserve stacks and arenas, libraries map files.
+_ADDRESS_SPACE_SLACK = 4 << 30
+_MOST_DESCRIPTORS = 65_536
+
+
+class StepError(Exception):
+    """Something could not be put on; no model code has run."""
+
+    def __init__(self, step: str, error: Exception) -> None:
+        super().__init__(step, error)
+        self.step = step
+        self.errno = getattr(error, "errno", None) or 0
+        self.detail = str(error)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What the host says about the interpreters of one sandbox."""
+
+    limits: dict[str, Any]
+    envs: dict[str, str]
+    deny_imports: list[str] | None
+    allow_imports: list[str] | None
+    preload: list[str]
+
+
+class MeteredInterpreter(Interpreter):
+    """An interpreter that lets each cell use so much processor time, and its children as much."""
+
+    def __init__(self, task: Task, home: str) -> None:
+        super().__init__(
+            deny_imports=task.deny_imports, allow_imports=task.allow_imports, workspace=home
+        )
+        self._seconds = task.limits["cpu_seconds"]
+
+    def run(self, code: str, *, result_bytes: int) -> Outcome:
+        """Run one cell."""
+        with suppress(OSError, ValueError):  # the code took the right to do so from itself
+            allow_processor_time(self._seconds)
+        return super().run(code, result_bytes=result_bytes)
+
+
+def run(task: Task, home: str, channel: int, stdout: int, stderr: int) -> None:
+    """Be the interpreter of a sandbox, until the host is done with it.
+
+    The caller has closed what is not ours.  Failures are told to the host.
+    """
+    os.setsid()
+    failure = None
+    try:
+        _preload(task.preload)
+    except StepError as error:
+        failure = error
+    loop.redirect_output(stdout, stderr)
+    connection = loop.move_channel(socket.socket(fileno=channel))
+    os.closerange(connection.fileno() + 1, _descriptor_limit())
+    try:
+        if failure is not None:
+            raise failure
+        enforced = _settle(task, home)
+    except StepError as error:
+        message = {"step": error.step, "errno": error.errno, "detail": error.detail}
+        connection.sendall(wire.encode({"event": "failed", **message}))
+        return
+    greeting = {"event": "ready", "enforced": enforced}
+    loop.serve(connection, MeteredInterpreter(task, home), greeting=greeting, idle=_nothing)
+
+
+def _nothing() -> None:
+    """There is nothing to warm up: nothing is shared with a template."""
+
+
+def _preload(names: list[str]) -> None:
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except Exception as error:
+            raise StepError("preload", error) from error
+
+
+def _descriptor_limit() -> int:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return soft if 0 < soft < _MOST_DESCRIPTORS else _MOST_DESCRIPTORS
+
+
+def _settle(task: Task, home: str) -> list[str]:
+    """Put everything on, and read back from the system that it is; returns the layers."""
+    os.environ.update(task.envs)
+    enforced = ["clean-environment"]  # by execve(2), from a list of the host's
+    try:
+        os.umask(0o077)
+        os.chdir(home)
+        limit(task.limits)
+    except (OSError, ValueError) as error:
+        raise StepError("rlimits", error) from error
+    enforced.append("rlimits")
+    status = os.stat(".")
+    facts = {
+        "isolated-mode": bool(sys.flags.isolated),
+        "session": os.getsid(0) == os.getpgid(0) == os.getpid(),
+        "temporary-directory": (status.st_uid, stat.S_IMODE(status.st_mode))
+        == (os.geteuid(), stat.S_IRWXU),
+    }
+    for layer, holds in facts.items():
+        if not holds:
+            raise StepError(layer, OSError(0, "is not on although it was set"))
+    return [*enforced, *facts]
+
+
+def limit(limits: dict[str, Any]) -> None:
+    """Set the limits that hold for a process and each of its children alone.
+
+    Raises:
+        OSError, ValueError: this system does not take one of them.
+    """
+    memory = limits["memory_bytes"] + _data_in_use()  # what is preloaded is not the code's
+    _set(resource.RLIMIT_CORE, _NO_CORE)
+    _set(resource.RLIMIT_NOFILE, limits["open_files"])
+    _set(resource.RLIMIT_FSIZE, limits["file_bytes"])
+    _set(resource.RLIMIT_DATA, memory)
+    with suppress(OSError, ValueError):  # macOS refuses this one
+        _set(resource.RLIMIT_AS, memory + _ADDRESS_SPACE_SLACK)
+
+
+def allow_processor_time(seconds: float) -> None:
+    """Let this process use so much more, and each child that it starts: SIGXCPU ends it then."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    total = math.ceil(used.ru_utime + used.ru_stime + seconds)
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    if hard != resource.RLIM_INFINITY:
+        total = min(total, hard)
+    resource.setrlimit(resource.RLIMIT_CPU, (total, hard))
+
+
+def _set(kind: int, value: int) -> None:
+    _, hard = resource.getrlimit(kind)
+    bound = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(kind, (bound, bound))
+
+
+def _data_in_use() -> int:
+    """Bytes that count against RLIMIT_DATA now (VmData, proc_pid_status(5)); 0 if not told."""
+    with suppress(OSError), open("/proc/self/status", "rb") as status:
+        for line in status:
+            if line.startswith(b"VmData:"):
+                return int(line.split()[1]) * 1024
+    return 0

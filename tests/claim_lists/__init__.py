@@ -1,0 +1,1 @@
+"""The claims, a file for each family of tests; tests/claims.py puts them together."""

@@ -1,0 +1,80 @@
+"""What escape tests share: programs run inside as an attacker would write them, and what the host sees meanwhile."""
+
+import json
+import socket
+import textwrap
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import protocell
+from protocell import Execution, Policy
+
+Inside = Callable[..., Any]
+
+# In front of every program: `attempt(call)` gives the value or the errno's name, `tell(value)` hands it to the test.
+_PRELUDE = """
+import ctypes, errno, json, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+
+def syscall(number, *arguments):
+    ctypes.set_errno(0)
+    result = libc.syscall(ctypes.c_long(number), *[ctypes.c_long(a) if isinstance(a, int) else a for a in arguments])
+    if result == -1:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return result
+
+def attempt(call, *arguments, **named):
+    try:
+        return call(*arguments, **named)
+    except OSError as error:
+        return errno.errorcode.get(error.errno, str(error.errno))
+
+def tell(value):
+    print("TOLD " + json.dumps(value), flush=True)
+"""
+
+
+def told(execution: Execution) -> Any:
+    """Return what the program told; fail with its error if it did not come so far."""
+    for line in execution.logs.stdout:
+        if line.startswith("TOLD "):
+            return json.loads(line[5:])
+    pytest.fail(f"the program told nothing: {execution.reason}\n{execution.error}\n{execution.logs.stderr}")
+
+
+def program(code: str) -> str:
+    """Return the program with the prelude in front."""
+    return _PRELUDE + textwrap.dedent(code)
+
+
+@pytest.fixture
+def inside() -> Inside:
+    """Run a program in a sandbox of its own under the default policy and return what it told."""
+
+    def run(code: str, policy: Policy | None = None, **options: Any) -> Any:
+        execution = protocell.run_code(program(code), policy=policy, timeout=options.pop("timeout", 20), **options)
+        return told(execution)
+
+    return run
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    """Listen on the host's loopback; `accepted(listener)` tells whether anybody came."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen(8)
+        server.setblocking(False)
+        yield server
+
+
+def accepted(server: socket.socket) -> bool:
+    """Return whether somebody has connected."""
+    try:
+        connection, _ = server.accept()
+    except BlockingIOError:
+        return False
+    connection.close()
+    return True
