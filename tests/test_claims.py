@@ -9,6 +9,7 @@ import pytest
 
 from tests.claim_rules import Marked, broken_rules, promises_in
 from tests.claims import CLAIMS, PROMISES, Claim
+from tests.features import KNOWN
 
 ROOT = Path(__file__).parent.parent
 
@@ -42,6 +43,10 @@ def test_the_manifest_and_the_tests_agree(collected: list[Marked]) -> None:
 
 def test_every_promise_is_the_source_of_a_claim() -> None:
     assert sorted(PROMISES - promises_in(CLAIMS)) == []
+
+
+def test_every_feature_that_a_claim_needs_exists() -> None:
+    assert {feature for claim in CLAIMS for feature in claim.needs} - KNOWN == set()
 
 
 def test_the_collection_sees_the_tests_of_this_file(collected: list[Marked]) -> None:

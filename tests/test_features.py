@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.features import require
+from tests.features import KNOWN, remedy_for, require
 
 
 def has_nothing(feature: str) -> str:
@@ -30,3 +30,14 @@ def test_a_missing_feature_fails_where_everything_must_work(monkeypatch: pytest.
         require("landlock", has_nothing)
 
     assert str(caught.value) == "this machine lacks landlock: boot a kernel with landlock"
+
+
+def test_every_known_feature_can_be_asked_for():
+    # Which of them this machine has is its own affair; "" would be a skip that does not say what to do.
+    assert {type(remedy_for(feature)) for feature in KNOWN} <= {str, type(None)}
+    assert "" not in {remedy_for(feature) for feature in KNOWN}
+
+
+def test_a_feature_that_does_not_exist_is_an_error_and_no_skip():
+    with pytest.raises(ValueError, match="'warp-drive' is no feature; there are cgroup, "):
+        remedy_for("warp-drive")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from protocell._box import Box
+from protocell._process_box import launch_process
 from protocell._waiter import Waiter
 from protocell._zygote import ZYGOTES
 from protocell.errors import SandboxDiedError, UnsupportedError
@@ -17,6 +18,10 @@ async def launch(policy: Policy, waiter: Waiter) -> Box:
     Raises:
         UnsupportedError, SetupError: this machine cannot give it.
     """
+    if policy.isolation == "process":
+        box: Box = await launch_process(policy, waiter)
+        _check_layers(box, policy)
+        return box
     for attempt in range(_ATTEMPTS):
         zygote = ZYGOTES.get(policy.environment)
         try:

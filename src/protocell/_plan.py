@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from protocell.errors import SetupError
+from protocell.errors import PolicyError, SetupError
 from protocell.policy import Policy
 from protocell_guest.plan import HOME, Plan
 
@@ -68,16 +68,19 @@ def make_plan(policy: Policy, facts: Facts) -> Plan:
     """The sandbox that a policy asks for, around one interpreter.
 
     Raises:
+        PolicyError: a mount would cover the interpreter or the system.
         SetupError: the interpreter lives where nothing but it could be shown.
     """
     binds, symlinks = _system_tree()
     roots = _without_nested([*_interpreter_folders(facts), *(source for source, _ in binds)])
     binds = [(source, source) for source in roots]
     binds += [(path, path) for path in _SETTINGS if os.path.exists(path)]
-    binds += [(mount.source, mount.target) for mount in policy.mounts]
+    mounts = [(mount.source, mount.target) for mount in policy.mounts]
+    _check_free(mounts, binds)
     limits = policy.limits
     return Plan(
         binds=tuple(binds),
+        mounts=tuple(mounts),
         symlinks=(*symlinks, _LOCALTIME),
         files=_FILES,
         limits={
@@ -97,6 +100,14 @@ def make_plan(policy: Policy, facts: Facts) -> Plan:
         allow_imports=_sorted_names(policy.allow_imports),
         waive=tuple(sorted(policy.waive)),
     )
+
+
+def _check_free(mounts: Iterable[tuple[str, str]], binds: Sequence[tuple[str, str]]) -> None:
+    for _, target in mounts:
+        for _, taken in binds:
+            if (target + "/").startswith(taken + "/") or (taken + "/").startswith(target + "/"):
+                text = f"mount target {target!r} overlaps {taken!r}, where the interpreter lives"
+                raise PolicyError(f"{text}; choose another, as /data or /home/user/data")
 
 
 def _sorted_names(names: Iterable[str] | None) -> tuple[str, ...] | None:

@@ -2,17 +2,15 @@
 
 Theory of operation
 -------------------
-The host starts a supervisor (``protocell_guest.process_runner``), which starts the interpreter and
-ends, measures and buries it.  ``control`` (stream, frames) leads to the supervisor; ``channel``,
-``stdout`` and ``stderr`` lead to model code, as in ``KernelBox``.  Here the host makes the latter
-three and sends the far ends along, so no descriptor is ever taken from the other side.
+A supervisor (``_supervisor.py``) starts the interpreter, ends it, measures it and buries it; here it
+is asked to.  ``channel``, ``stdout`` and ``stderr`` lead to model code, as in ``KernelBox``, but the
+host makes them and sends the far ends along, so no descriptor is taken from the other side.
 ``workspace`` is the folder ``user`` in a temporary folder of this sandbox (``folder.py``), and the
 lock on it keeps the folder there as long as the sandbox, or a file that came out of it, lives.
 
-The code has the rights of this process's user.  It can signal or trace the supervisor; so the
-supervisor's word is worth less than an init's, a stopped one is continued before it is asked
-anything, and when it was killed, the host kills the group that it knows and has the folder removed.
-Code that leaves the process group escapes.  Everything here is POSIX, and tested on Linux only.
+The code has the rights of this process's user, so the word of a supervisor is worth less than that
+of an init.  When it was killed, the process group that it told us of is killed from here.  Code that
+leaves that group escapes.  All of this is POSIX; it is tested on Linux only.
 """
 
 from __future__ import annotations
@@ -22,26 +20,33 @@ import os
 import signal
 import socket
 import stat
-import subprocess
 import sys
 import tempfile
 import time
 from collections import deque
-from contextlib import suppress
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from typing import Any
 
 from protocell import _workspace
 from protocell._box import ANSWER_SECONDS, Exit
+from protocell._layers import PROCESS_LAYERS
+from protocell._supervisor import Supervisor
 from protocell._waiter import Waiter
-from protocell._zygote import _CLEAN_ENVIRONMENT, START_SECONDS
-from protocell.errors import FileError, SandboxDiedError, SetupError
+from protocell._zygote import START_SECONDS
+from protocell.errors import (
+    FileError,
+    ProtocellError,
+    SandboxDiedError,
+    SetupError,
+    UnsupportedError,
+)
 from protocell.policy import Policy
-from protocell_guest import process_runner, wire
+from protocell_guest import wire
 from protocell_guest.process_runner import folder
 
-CLOSE_SECONDS = 2.0
-_MAX_FRAME_BYTES = 1 << 16
-_BOOT = os.path.join(os.path.dirname(process_runner.__file__), "boot.py")
+_MAX_GREETING_BYTES = 1 << 16
+_LIMITS = ("memory_bytes", "open_files", "file_bytes", "cpu_seconds")
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -49,9 +54,9 @@ async def launch_process(policy: Policy, waiter: Waiter) -> ProcessBox:
     """A sandbox in a process group and a temporary folder.
 
     Raises:
-        SetupError: it could not be made.
+        UnsupportedError, SetupError: it could not be made.
     """
-    box = ProcessBox(policy)
+    box = _started(policy)
     try:
         await box.open(waiter)
     except BaseException:
@@ -60,88 +65,261 @@ async def launch_process(policy: Policy, waiter: Waiter) -> ProcessBox:
     return box
 
 
-class Supervisor:
-    """The process between us and the interpreter, and the socket to it."""
-
-    def __init__(self, python: str, place: str) -> None:
-        self.control, theirs = socket.socketpair()
-        self._errors, errors_writer = os.pipe()
-        try:
-            self._process = subprocess.Popen(
-                [python, "-I", _BOOT, str(theirs.fileno()), str(os.getpid()), place],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=errors_writer,
-                pass_fds=[theirs.fileno()],
-                env=_environment(place),
-                cwd="/",
-                start_new_session=True,
-            )
-        except OSError:
-            self.control.close()
-            os.close(self._errors)
-            raise
-        finally:
-            theirs.close()
-            os.close(errors_writer)
-        self._owner = os.getpid()
-        self.control.setblocking(False)  # noqa: FBT003  (the socket's own signature)
-        os.set_blocking(self._errors, False)  # noqa: FBT003  (the function's own signature)
-
-    def wake(self) -> None:
-        """Make it go on, should the code have stopped it."""
-        with suppress(OSError):
-            self._process.send_signal(signal.SIGCONT)
-
-    def said(self) -> str:
-        """Why it ended, in its own words."""
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(CLOSE_SECONDS)
-        try:
-            text = os.read(self._errors, 1 << 16).decode(errors="replace").strip()
-        except BlockingIOError:
-            text = ""
-        return text.rpartition("\n")[2] or f"it ended with status {self._process.poll()}"
-
-    def close(self) -> bool:
-        """Have it end everything, and wait for that; False if it was killed meanwhile."""
-        self.control.close()
-        os.close(self._errors)
-        if os.getpid() != self._owner:
-            return True  # we were forked: it is the other one's, whose sockets are still open
-        self.wake()
-        try:
-            return self._process.wait(CLOSE_SECONDS) == 0
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-            return False
+def _started(policy: Policy) -> ProcessBox:
+    python = policy.environment.python or sys.executable
+    try:
+        with ExitStack() as undo:
+            path = folder.make(tempfile.gettempdir())
+            undo.callback(folder.discard, path)
+            workspace = folder.hold(path)
+            undo.callback(os.close, workspace)
+            supervisor = Supervisor(python, path)
+            undo.pop_all()
+    except OSError as error:
+        message = f"cannot start a sandbox with the interpreter {python!r}: {error}"
+        raise SetupError(message, step="process", errno=error.errno) from error
+    return ProcessBox(policy, supervisor, workspace)
 
 
 class ProcessBox:
-    """A sandbox that is a process group and a folder; see ``Box`` for what its methods mean."""
+    """A sandbox that is a process group and a folder; ``Box`` says what its methods mean."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, supervisor: Supervisor, workspace: int) -> None:
         self._policy = policy
-        self.stdout = self.stderr = self.workspace = -1
+        self._supervisor = supervisor
+        self.workspace = workspace
+        self.channel = socket.socket()
+        self.stdout = self.stderr = -1
         self.enforced: tuple[str, ...] = ()
         self.alive = False
         self._exit: Exit | None = None
-        self._runner: tuple[int, int] | None = None  # pid, and start time where that is known
-        self._reader = wire.FrameReader(_MAX_FRAME_BYTES)
+        self._runner: tuple[int, int] | None = None  # pid, and start time where that is told
         self._inbox: deque[dict[str, Any]] = deque()
-        python = policy.environment.python or sys.executable
-        try:
-            self._place = folder.make(tempfile.gettempdir())
-            self.workspace = folder.hold(self._place)
-            self._supervisor: Supervisor | None = Supervisor(python, self._place)
-        except OSError as error:
-            self._supervisor = None
-            self.close()
-            message = f"cannot start a sandbox with the interpreter {python!r}: {error}"
-            raise SetupError(message, step="process", errno=error.errno) from error
-        self.channel = socket.socket()
+        self._closed = False
 
     @property
     def notice(self) -> int:
-        return self._control.fileno()
+        return self._supervisor.control.fileno()
+
+    # -- contexts ---------------------------------------------------------------------------------
+
+    async def open(self, waiter: Waiter) -> None:
+        """Wait for the first interpreter; called once.
+
+        Raises:
+            UnsupportedError, SetupError: it could not be started.
+        """
+        try:
+            await self._send_task(waiter)
+            await self.renew(waiter)
+        except SandboxDiedError as died:
+            words = self._supervisor.last_words()
+            raise SetupError(f"the sandbox could not start: {words}", step="process") from died
+
+    async def _send_task(self, waiter: Waiter) -> None:
+        policy = self._policy
+        task = {
+            "op": "task",
+            "limits": {name: getattr(policy.limits, name) for name in _LIMITS},
+            "envs": dict(policy.envs),
+            "deny_imports": policy.deny_imports,
+            "allow_imports": policy.allow_imports,
+            "preload": policy.environment.preload,
+        }
+        unsent = memoryview(wire.encode(task))  # more than a socket takes at once
+        deadline = time.monotonic() + START_SECONDS
+        while unsent:
+            if not await waiter.wait([], [self.notice], deadline):
+                raise self._died()
+            try:
+                unsent = unsent[self._supervisor.control.send(unsent) :]
+            except OSError as error:
+                raise self._died() from error
+
+    async def renew(self, waiter: Waiter) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        self._inbox.clear()
+        theirs = self._make_streams()
+        try:
+            self._send({"op": "context"}, theirs)
+        finally:
+            for descriptor in theirs:
+                os.close(descriptor)
+        message = await self._message(waiter, deadline, "started", "failed")
+        if message["event"] == "started":
+            pid = int(message["pid"])
+            self._runner = pid, folder.start_time(pid)
+            message = await self._greeting(waiter, deadline)
+        if message["event"] == "failed":
+            raise _explained(message["step"], message["errno"], message["detail"])
+        self.enforced = tuple(sorted(message["enforced"]))
+        self._exit = None
+        self.alive = True
+
+    def _make_streams(self) -> list[int]:
+        """New ones in place of the old; returns the far ends."""
+        self._close_streams()
+        try:
+            self.channel, theirs = socket.socketpair()
+            self.channel.setblocking(False)  # noqa: FBT003  (the socket's own signature)
+            far = [theirs.detach()]
+            for name in ("stdout", "stderr"):
+                reader, writer = os.pipe()
+                os.set_blocking(reader, False)
+                setattr(self, name, reader)
+                far.append(writer)
+        except OSError as error:
+            raise SetupError(
+                f"cannot make a pipe: {error}", step="pipe", errno=error.errno
+            ) from error
+        return far
+
+    async def _greeting(self, waiter: Waiter, deadline: float) -> dict[str, Any]:
+        # No model code has run there yet: this one frame is ours, and still read with bounds.
+        reader = wire.FrameReader(_MAX_GREETING_BYTES)
+        while await waiter.wait([self.channel.fileno()], [], deadline):
+            data = self.channel.recv(_MAX_GREETING_BYTES)
+            if not data:
+                raise SetupError("the new interpreter ended before it was ready", step="context")
+            if frames := reader.feed(data):
+                return frames[0]
+        raise SetupError("the new interpreter was not ready in time", step="context")
+
+    def interrupt(self) -> None:
+        with suppress(SandboxDiedError):  # then there is nothing to interrupt
+            self._send({"op": "interrupt"})
+
+    def end(self) -> None:
+        with suppress(SandboxDiedError):  # then the code was ended by that
+            self._send({"op": "kill"})
+
+    async def ended(self, waiter: Waiter) -> Exit:
+        if self._exit is None:
+            await self._message(waiter, time.monotonic() + ANSWER_SECONDS, "exited")
+        assert self._exit is not None  # noqa: S101  (noted when the message came in)
+        return self._exit
+
+    # -- measuring and files ----------------------------------------------------------------------
+
+    def begin(self, cpu_seconds: float) -> None:  # noqa: ARG002  (the interpreter limits itself)
+        self._send({"op": "begin"})
+
+    async def usage(self, waiter: Waiter) -> dict[str, Any]:
+        self._send({"op": "usage"})
+        message = await self._message(waiter, time.monotonic() + ANSWER_SECONDS, "usage")
+        if message["usage"] is None and self._exit is not None:  # it ended just now
+            return self._exit.usage
+        used: dict[str, Any] = message["usage"] or {}
+        return used
+
+    async def create(self, path: str, waiter: Waiter) -> int:  # noqa: ARG002  (needs no waiting)
+        try:
+            return _create(self.workspace, path.split("/"))
+        except (OSError, _workspace.Refused) as error:
+            text = f"cannot write {path!r} in the workspace: {error}"
+            raise FileError(text, path=path, errno=getattr(error, "errno", None)) from error
+
+    # -- the supervisor ---------------------------------------------------------------------------
+
+    def _send(self, message: dict[str, Any], descriptors: Sequence[int] = ()) -> None:
+        try:
+            self._supervisor.send(message, descriptors)
+        except OSError as error:
+            raise self._died() from error
+
+    async def _message(self, waiter: Waiter, deadline: float, *expected: str) -> dict[str, Any]:
+        """The next message of this kind; what comes before it is dropped."""
+        while True:
+            while self._inbox:
+                message = self._inbox.popleft()
+                if message["event"] in expected:
+                    return message
+            if not await waiter.wait([self.notice], [], deadline):
+                raise self._died()
+            self._receive()
+
+    def _receive(self) -> None:
+        try:
+            messages = self._supervisor.receive()
+        except (OSError, wire.WireError) as error:
+            raise self._died() from error
+        for message in messages:
+            if message["event"] == "exited":
+                self._exit = Exit(message["cause"], message["status"], message["usage"])
+                self.alive = False
+        self._inbox += messages
+
+    def _died(self) -> SandboxDiedError:
+        self.alive = False
+        self._kill_group()
+        return SandboxDiedError(
+            "the sandbox ended (its supervisor was killed, or does not answer); its variables are "
+            "lost, make a new one"
+        )
+
+    def _kill_group(self) -> None:
+        """What the supervisor would do, done where it cannot, if the group is still that group."""
+        if self._runner is None:
+            return
+        pid, started = self._runner
+        with suppress(OSError):
+            if folder.start_time(pid) == started and os.getsid(pid) == pid:
+                os.killpg(pid, signal.SIGKILL)
+
+    def _close_streams(self) -> None:
+        self.channel.close()
+        for name in ("stdout", "stderr"):
+            descriptor = getattr(self, name)
+            setattr(self, name, -1)
+            if descriptor >= 0:
+                os.close(descriptor)
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self.alive = False
+        self._close_streams()
+        os.close(self.workspace)  # before the supervisor looks whether somebody reads files there
+        self._supervisor.close()
+
+
+def _explained(step: str, code: int, detail: str) -> ProtocellError:
+    if step in PROCESS_LAYERS:
+        message = f"this system does not give {step}: {detail}"
+        remedy = "see docs/adr/0006-process-isolation.md for what is needed"
+        return UnsupportedError(message, missing=(step,), remedy=remedy)
+    if step == "preload":
+        detail += "; install it for this interpreter or leave it out of preload"
+    return SetupError(f"the sandbox could not start: {detail}", step=step, errno=code)
+
+
+def _create(workspace: int, parts: Sequence[str]) -> int:
+    """A new empty file below a folder, in place of one of that name; no link is followed.
+
+    What is there is never written into: it may have a second name elsewhere.
+    """
+    root = os.fstat(workspace)
+    current = _workspace.open_root(workspace)
+    try:
+        for name in parts[:-1]:
+            with suppress(FileExistsError):  # a folder, or something that the next line refuses
+                os.mkdir(name, 0o755, dir_fd=current)
+            below = _workspace.open_subfolder(current, name, root)
+            os.close(current)
+            current = below
+        _make_room(parts[-1], current)
+        return os.open(parts[-1], _NEW_FILE, 0o644, dir_fd=current)
+    finally:
+        os.close(current)
+
+
+def _make_room(name: str, parent: int) -> None:
+    try:
+        mode = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(mode):
+        number = errno.ELOOP if stat.S_ISLNK(mode) else errno.EINVAL
+        raise OSError(number, "something that is not a regular file has this name", name)
+    os.unlink(name, dir_fd=parent)

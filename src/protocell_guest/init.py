@@ -32,6 +32,7 @@ from protocell_guest.guest import loop
 from protocell_guest.guest.interpreter import Interpreter
 from protocell_guest.kernel import beneath, cgroups, process_table
 from protocell_guest.plan import HOME, Plan
+from protocell_guest.template import Template
 
 _OOM_SCORE_OF_CODE = b"500"
 
@@ -61,7 +62,7 @@ class Init:
         plan: Plan,
         control: socket.socket,
         *,
-        template: str,
+        template: Template,
         inherited_data: int,
         leaf: cgroups.Leaf | None,
         zygote: int,

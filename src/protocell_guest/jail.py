@@ -35,7 +35,7 @@ from protocell_guest.kernel import (
     seccomp,
 )
 from protocell_guest.plan import HOME, Plan
-from protocell_guest.template import DEVICES, HOST, WRITABLE, is_late, make_mount_point
+from protocell_guest.template import DEVICES, WRITABLE, Template, make_mount_point
 
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
@@ -84,7 +84,7 @@ def set_dumpable(*, dumpable: bool) -> None:
     _libc.prctl(PR_SET_DUMPABLE, int(dumpable))
 
 
-def enter(plan: Plan, template: str, steps: Steps) -> int:
+def enter(plan: Plan, template: Template, steps: Steps) -> int:
     """Build the file tree and the network of the sandbox; returns init's private /proc."""
     trees: list[tuple[int, str]] = []
     proc: list[int] = []
@@ -92,10 +92,8 @@ def enter(plan: Plan, template: str, steps: Steps) -> int:
 
     def take_trees() -> None:
         mounts.make_private()
-        trees.append((mounts.take(template), template))
-        for source, target in plan.binds:
-            if is_late(target):
-                trees.append((mounts.take(HOST + source), target))
+        trees.append((mounts.take(template.root), template.root))
+        trees.extend((mounts.take(source), target) for source, target in template.late)
 
     steps.run("mount-namespace", take_trees)
     steps.run("user-namespace", namespaces.become_inner_user)

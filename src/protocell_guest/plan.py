@@ -14,9 +14,10 @@ class PlanError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """One sandbox: its file tree, its limits, its rules.  Paths in ``binds`` are (host, inside)."""
+    """One sandbox: its file tree, its limits, its rules.  Pairs of paths are (host, inside)."""
 
-    binds: tuple[tuple[str, str], ...]  # read-only copies of host trees or files
+    binds: tuple[tuple[str, str], ...]  # the system and the interpreter, read-only
+    mounts: tuple[tuple[str, str], ...]  # what the policy mounts, read-only, sockets not reachable
     symlinks: tuple[tuple[str, str], ...]  # (what the link says, where it stands)
     files: tuple[tuple[str, str], ...]  # (path, content): small files of /etc
     limits: dict[str, int]
@@ -40,7 +41,7 @@ class Plan:
         if names != set(message):
             raise PlanError(f"plan fields differ: {sorted(names ^ set(message))}")
         message = dict(message)
-        for name in ("binds", "symlinks", "files"):
+        for name in ("binds", "mounts", "symlinks", "files"):
             message[name] = tuple((str(a), str(b)) for a, b in message[name])
         for name in ("deny_imports", "allow_imports"):
             message[name] = None if message[name] is None else tuple(message[name])

@@ -21,6 +21,8 @@ from __future__ import annotations
 import os
 import stat
 from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from protocell_guest.kernel import mounts, namespaces
 from protocell_guest.plan import HOME, Plan
@@ -42,6 +44,15 @@ _DEVICE_LINKS = (
 )
 
 Key = tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A tree that stands ready, and what init has to put into it after its own mounts."""
+
+    root: str
+    late: tuple[tuple[str, str], ...]  # (where it stands in our tree, where it goes)
+    views: tuple[str, ...]  # folders in which the views of the policy's mounts stand
 
 
 def enter_own_tree() -> None:
@@ -66,44 +77,70 @@ class Templates:
     """The trees that have been built, the latest ones."""
 
     def __init__(self) -> None:
-        self._paths: OrderedDict[Key, str] = OrderedDict()
+        self._built: OrderedDict[Key, Template] = OrderedDict()
         self._count = 0
 
-    def get(self, plan: Plan) -> str:
-        """The folder with the tree of this plan.
+    def get(self, plan: Plan) -> Template:
+        """The tree of this plan.
 
         Raises:
             OSError: a tree of the plan is not there or cannot be mounted.
         """
-        key = (plan.binds, plan.symlinks, plan.files)
-        path = self._paths.get(key)
-        if path is None:
-            path = self._paths[key] = self._build(plan)
-        self._paths.move_to_end(key)
-        if len(self._paths) > _KEPT:
-            _, oldest = self._paths.popitem(last=False)
-            _discard(oldest)
-        return path
+        key = (plan.binds, plan.mounts, plan.symlinks, plan.files)
+        template = self._built.get(key)
+        if template is None:
+            template = self._built[key] = self._build(plan)
+        self._built.move_to_end(key)
+        if len(self._built) > _KEPT:
+            _, oldest = self._built.popitem(last=False)
+            for path in (oldest.root, *oldest.views):
+                _discard(path)
+        return template
 
-    def _build(self, plan: Plan) -> str:
+    def _build(self, plan: Plan) -> Template:
+        made: list[str] = []
+        try:
+            root = self._folder(made)
+            mounts.mount_tmpfs(root, size=_ROOT_BYTES, inodes=_ROOT_INODES, mode=0o755)
+            views = [(self._view(source, made), target) for source, target in plan.mounts]
+            places = [(HOST + source, target) for source, target in plan.binds] + views
+            _fill(root, plan, [place for place in places if not is_late(place[1])])
+        except OSError:
+            for path in made:
+                _discard(path)
+            raise
+        late = tuple(place for place in places if is_late(place[1]))
+        return Template(root, late, tuple(made[1:]))
+
+    def _folder(self, made: list[str]) -> str:
         self._count += 1
         path = f"{_BOX}-{self._count}"
         os.mkdir(path)
-        mounts.mount_tmpfs(path, size=_ROOT_BYTES, inodes=_ROOT_INODES, mode=0o755)
-        try:
-            _fill(path, plan)
-        except OSError:
-            _discard(path)
-            raise
+        made.append(path)
         return path
+
+    def _view(self, source: str, made: list[str]) -> str:
+        """A folder of the host without its sockets, standing in our tree; a file as it is."""
+        source = HOST + source
+        if not os.path.isdir(source):
+            return source
+        place = self._folder(made)
+        folder, empty = (os.open(path, os.O_PATH | os.O_CLOEXEC) for path in (source, place))
+        try:
+            mounts.put(mounts.take_files_only(folder, empty), place)
+        finally:
+            os.close(folder)
+            os.close(empty)
+        return place
 
 
 def _discard(path: str) -> None:
-    mounts.unmount(path)
+    if os.path.ismount(path):
+        mounts.unmount(path)
     os.rmdir(path)
 
 
-def _fill(root: str, plan: Plan) -> None:
+def _fill(root: str, plan: Plan, places: Iterable[tuple[str, str]]) -> None:
     for folder in (HOME, "/tmp", "/dev/shm", "/proc", "/etc"):
         os.makedirs(root + folder, exist_ok=True)
     for path, content in plan.files:
@@ -112,9 +149,8 @@ def _fill(root: str, plan: Plan) -> None:
     for text, place in (*plan.symlinks, *((text, f"/dev/{name}") for text, name in _DEVICE_LINKS)):
         os.makedirs(os.path.dirname(root + place), exist_ok=True)
         os.symlink(text, root + place)
-    for source, target in plan.binds:
-        if not is_late(target):
-            _bind(HOST + source, root + target)
+    for source, target in places:
+        _bind(source, root + target)
     for name in DEVICES:
         _touch(f"{root}/dev/{name}")
     mounts.seal_tree(root)

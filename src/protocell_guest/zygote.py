@@ -36,7 +36,7 @@ from protocell_guest.guest import interpreter, warmups
 from protocell_guest.init import Init
 from protocell_guest.kernel import _libc, cgroups, limits, namespaces, seccomp
 from protocell_guest.plan import Plan
-from protocell_guest.template import Templates, enter_own_tree
+from protocell_guest.template import Template, Templates, enter_own_tree
 
 
 class Zygote:
@@ -132,7 +132,7 @@ class Zygote:
         self,
         plan: Plan,
         control: socket.socket,
-        template: str,
+        template: Template,
         leaf: cgroups.Leaf | None,
         go: tuple[int, int],
     ) -> NoReturn:

@@ -26,7 +26,7 @@ from protocell_guest.guest.interpreter import Interpreter, Outcome
 _CHUNK = 1 << 18
 _IDLE_SECONDS = 0.005
 _CHANNEL_DESCRIPTOR = 3
-_MAX_REQUEST_BYTES = 64 << 20
+_MAX_REQUEST_BYTES = 1 << 29  # 32 Mi characters, which the host allows, at 12 bytes and some
 
 
 class _Interrupts:

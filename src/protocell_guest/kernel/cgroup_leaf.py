@@ -64,7 +64,7 @@ class Usage:
     peak_bytes: int | None  # None: v2 before Linux 5.19 does not say
     current_bytes: int
     oom_kills: int
-    peak_processes: int | None  # threads too; None before Linux 6.11
+    peak_processes: int | None  # threads too; None where the kernel does not say
 
 
 class Leaf:
@@ -118,7 +118,7 @@ class Leaf:
         )
 
     def reset_peak(self) -> bool:
-        """Let the peak begin anew from what is in use now; False where the kernel cannot."""
+        """Let the peak begin anew from what is in use now; False where it goes on from the start."""
         try:
             os.write(self._counters["peak"], b"0")
         except (KeyError, OSError):  # v2: no such file before Linux 5.19, read-only before 6.12

@@ -54,6 +54,12 @@ def hold(path: str) -> int:
     return descriptor
 
 
+def discard(path: str) -> None:
+    """Take back what ``make`` has made and nobody has used."""
+    for folder in (os.path.join(path, HOME), os.path.join(path, SCRATCH), path):
+        os.rmdir(folder)
+
+
 def start_time(pid: int) -> int:
     """When a process was started, in ticks since boot; 0 if it is gone or there is no /proc."""
     try:
