@@ -6,25 +6,18 @@ neighbour of that attack works: else a sandbox in which nothing works at all wou
 tests/claim_rules.py. SECURITY.md names these ids.
 """
 
-from dataclasses import dataclass
+from tests.claim import Claim
+from tests.claim_lists import between_runs, files, network, processes, secrets
 
+__all__ = ["CLAIMS", "PROMISES", "Claim"]
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """One sentence that a user may rely on."""
-
-    id: str
-    """`family.what`, in kebab-case: `files.read-outside`."""
-    sentence: str
-    source: str
-    """Where it comes from: `promise 14`, `CVE-2019-5736`, `issue: Running code`."""
-    needs: tuple[str, ...] = ()
-    """Kernel features; without them its tests skip at a desk and fail under PROTOCELL_MUST_WORK=1."""
-    attack: bool = False
-    """Proved by an attack, and therefore in need of a positive twin."""
-
-
-CLAIMS: tuple[Claim, ...] = ()
+CLAIMS: tuple[Claim, ...] = (
+    *files.CLAIMS,
+    *processes.CLAIMS,
+    *network.CLAIMS,
+    *secrets.CLAIMS,
+    *between_runs.CLAIMS,
+)
 
 # Numbered promises about safety that stand in SECURITY.md. 35 and 36 come with the network proxy, 80 with host tools.
 PROMISES = frozenset(range(1, 84)) - {35, 36, 80}

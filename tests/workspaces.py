@@ -115,15 +115,28 @@ def meanwhile(step: Callable[[], None]) -> Iterator[None]:
         os.waitpid(child, 0)
 
 
-def flip(place: Place, name: str, target: Path) -> Callable[[], None]:
-    """Return a step that puts a link in the place of a folder or file, and takes it away again."""
+def flip_folder(place: Place, name: str) -> Callable[[], None]:
+    """Return a step that puts a link to the outside in the place of a folder, and takes it away again."""
     path, aside = place.path / name, place.outside / "aside"
 
     def step() -> None:
         path.rename(aside)
-        path.symlink_to(target)
+        path.symlink_to(place.outside)
         path.unlink()
         aside.rename(path)
+
+    return step
+
+
+def flip_file(place: Place, name: str, other: Path) -> Callable[[], None]:
+    """Return a step that puts something else in the place of a file and the file back, so that one is always there."""
+    path, spare, own = place.path / name, place.outside / "spare", place.outside / "own"
+    os.link(path, own)
+
+    def step() -> None:
+        for source in (other, own):
+            os.link(source, spare, follow_symlinks=False)
+            spare.rename(path)
 
     return step
 

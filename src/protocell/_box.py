@@ -146,8 +146,13 @@ class KernelBox:
         message, descriptors = await self._packet(waiter, deadline, "ready", "context", "failed")
         if message["event"] == "failed":
             raise explain_failure(message["step"], message["errno"], message["detail"])
-        self._close_streams()
-        channel, self.stdout, self.stderr, self.workspace = descriptors
+        self._close("stdout", "stderr")
+        self.channel.close()
+        channel, self.stdout, self.stderr, workspace = descriptors
+        if self.workspace < 0:
+            self.workspace = workspace
+        else:  # whoever knows the workspace by the first descriptor goes on using that
+            os.close(workspace)
         self.channel = socket.socket(fileno=channel)
         for descriptor in (channel, self.stdout, self.stderr):
             os.set_blocking(descriptor, False)
@@ -246,9 +251,8 @@ class KernelBox:
             "lost, make a new one"
         )
 
-    def _close_streams(self) -> None:
-        self.channel.close()
-        for name in ("stdout", "stderr", "workspace"):
+    def _close(self, *names: str) -> None:
+        for name in names:
             descriptor = getattr(self, name)
             setattr(self, name, -1)
             if descriptor >= 0:
@@ -261,4 +265,5 @@ class KernelBox:
             with contextlib.suppress(OSError):
                 self._control.shutdown(socket.SHUT_RDWR)
         self._control.close()
-        self._close_streams()
+        self.channel.close()
+        self._close("stdout", "stderr", "workspace")

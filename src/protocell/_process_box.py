@@ -15,11 +15,9 @@ leaves that group escapes.  All of this is POSIX; it is tested on Linux only.
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import socket
-import stat
 import sys
 import tempfile
 import time
@@ -28,11 +26,12 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from typing import Any
 
-from protocell import _workspace
 from protocell._box import ANSWER_SECONDS, Exit
 from protocell._layers import PROCESS_LAYERS
+from protocell._new_file import create
 from protocell._supervisor import Supervisor
 from protocell._waiter import Waiter
+from protocell._workspace import Refused
 from protocell._zygote import START_SECONDS
 from protocell.errors import (
     FileError,
@@ -47,7 +46,6 @@ from protocell_guest.process_runner import folder
 
 _MAX_GREETING_BYTES = 1 << 16
 _LIMITS = ("memory_bytes", "open_files", "file_bytes", "cpu_seconds")
-_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 async def launch_process(policy: Policy, waiter: Waiter) -> ProcessBox:
@@ -88,7 +86,7 @@ class ProcessBox:
         self._policy = policy
         self._supervisor = supervisor
         self.workspace = workspace
-        self.channel = socket.socket()
+        self.channel = socket.socket(socket.AF_UNIX)
         self.stdout = self.stderr = -1
         self.enforced: tuple[str, ...] = ()
         self.alive = False
@@ -159,19 +157,22 @@ class ProcessBox:
     def _make_streams(self) -> list[int]:
         """New ones in place of the old; returns the far ends."""
         self._close_streams()
-        try:
-            self.channel, theirs = socket.socketpair()
-            self.channel.setblocking(False)  # noqa: FBT003  (the socket's own signature)
-            far = [theirs.detach()]
-            for name in ("stdout", "stderr"):
-                reader, writer = os.pipe()
-                os.set_blocking(reader, False)
-                setattr(self, name, reader)
-                far.append(writer)
-        except OSError as error:
-            raise SetupError(
-                f"cannot make a pipe: {error}", step="pipe", errno=error.errno
-            ) from error
+        with ExitStack() as undo:
+            try:
+                self.channel, theirs = socket.socketpair()
+                far = [theirs.detach()]
+                undo.callback(os.close, far[0])
+                for name in ("stdout", "stderr"):
+                    reader, writer = os.pipe()
+                    setattr(self, name, reader)
+                    far.append(writer)
+                    undo.callback(os.close, writer)
+            except OSError as error:
+                message = f"cannot make the sandbox's pipes: {error}"
+                raise SetupError(message, step="pipe", errno=error.errno) from error
+            undo.pop_all()
+        for descriptor in (self.channel.fileno(), self.stdout, self.stderr):
+            os.set_blocking(descriptor, False)
         return far
 
     async def _greeting(self, waiter: Waiter, deadline: float) -> dict[str, Any]:
@@ -214,8 +215,8 @@ class ProcessBox:
 
     async def create(self, path: str, waiter: Waiter) -> int:  # noqa: ARG002  (needs no waiting)
         try:
-            return _create(self.workspace, path.split("/"))
-        except (OSError, _workspace.Refused) as error:
+            return create(self.workspace, path.split("/"))
+        except (OSError, Refused) as error:
             text = f"cannot write {path!r} in the workspace: {error}"
             raise FileError(text, path=path, errno=getattr(error, "errno", None)) from error
 
@@ -292,34 +293,3 @@ def _explained(step: str, code: int, detail: str) -> ProtocellError:
     if step == "preload":
         detail += "; install it for this interpreter or leave it out of preload"
     return SetupError(f"the sandbox could not start: {detail}", step=step, errno=code)
-
-
-def _create(workspace: int, parts: Sequence[str]) -> int:
-    """A new empty file below a folder, in place of one of that name; no link is followed.
-
-    What is there is never written into: it may have a second name elsewhere.
-    """
-    root = os.fstat(workspace)
-    current = _workspace.open_root(workspace)
-    try:
-        for name in parts[:-1]:
-            with suppress(FileExistsError):  # a folder, or something that the next line refuses
-                os.mkdir(name, 0o755, dir_fd=current)
-            below = _workspace.open_subfolder(current, name, root)
-            os.close(current)
-            current = below
-        _make_room(parts[-1], current)
-        return os.open(parts[-1], _NEW_FILE, 0o644, dir_fd=current)
-    finally:
-        os.close(current)
-
-
-def _make_room(name: str, parent: int) -> None:
-    try:
-        mode = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
-    except FileNotFoundError:
-        return
-    if not stat.S_ISREG(mode):
-        number = errno.ELOOP if stat.S_ISLNK(mode) else errno.EINVAL
-        raise OSError(number, "something that is not a regular file has this name", name)
-    os.unlink(name, dir_fd=parent)

@@ -15,7 +15,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from protocell._layers import NEVER_WAIVED
 from protocell.errors import ProtocellError, SetupError, UnsupportedError
 
 _CALLS = (
@@ -64,7 +63,7 @@ _UNKNOWN = (
 
 WHAT_FAILED = {
     "clone": "user namespaces cannot be made here",
-    "user-namespace": "user namespaces cannot be used here",
+    "user-namespace": "user namespaces cannot be made here",
     "pid-namespace": "a pid namespace cannot be made here",
     "mount-namespace": "the file tree cannot be built here",
     "new-root": "the file tree cannot be built here",
@@ -79,6 +78,7 @@ WHAT_FAILED = {
     "rlimits": "a resource limit cannot be set",
 }
 _NAMESPACES = {step for step in WHAT_FAILED if step.endswith("-namespace")} | {"clone", "new-root"}
+_WAIVABLE = ("landlock", "seccomp", "cgroup-namespace", "uts-namespace")
 _KINDS = ("user", "pid", "mnt", "net", "ipc", "uts")
 # A container's /proc has these too, and they are empty folders, which the kernel does not mind.
 _HARMLESS_COVERS = {"/proc/sys/fs/binfmt_misc"}
@@ -185,7 +185,7 @@ def remedy_for(step: str, code: int, machine: Machine | None = None) -> str:
     what = WHAT_FAILED.get(step, f"the step {step} failed")
     if step in _NAMESPACES and step != "cgroup-namespace":
         what = f"{what}; {namespace_remedy(step, code, machine)}"
-    if step in WHAT_FAILED and step not in NEVER_WAIVED and step != "clone":
+    if step in _WAIVABLE:
         return f"{what}; to go on without it: Policy(waive={{{step!r}}}), or --waive {step}"
     return what
 

@@ -10,10 +10,12 @@ before it is asked anything, and where one was killed, a janitor is started to r
 
 from __future__ import annotations
 
+import array
 import os
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -33,13 +35,13 @@ class Supervisor:
     def __init__(self, python: str, path: str) -> None:
         self.control, theirs = socket.socketpair()
         self._errors, errors_writer = os.pipe()
-        self._python = python
         self._path = path
         self._owner = os.getpid()
         self._reader = wire.FrameReader(_MAX_FRAME_BYTES)
+        self._heard = False
         try:
             arguments = [str(theirs.fileno()), str(self._owner), path]
-            self._process = self._spawn(arguments, [theirs.fileno()], errors_writer)
+            self._process = self._spawn(python, arguments, [theirs.fileno()], errors_writer)
         except OSError:
             self.control.close()
             os.close(self._errors)
@@ -51,10 +53,10 @@ class Supervisor:
         os.set_blocking(self._errors, False)
 
     def _spawn(
-        self, arguments: list[str], inherited: list[int], errors: int
+        self, python: str, arguments: list[str], inherited: list[int], errors: int
     ) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [self._python, "-I", _BOOT, *arguments],
+            [python, "-I", _BOOT, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=errors,
@@ -71,12 +73,10 @@ class Supervisor:
             OSError: it is gone, or has not read for long.
         """
         self._go_on()
-        data = wire.encode(message)
+        data, rights = wire.encode(message), []
         if descriptors:
-            sent = socket.send_fds(self.control, [data], descriptors)
-        else:
-            sent = self.control.send(data)
-        if sent < len(data):
+            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
+        if self.control.sendmsg([data], rights) < len(data):
             raise BlockingIOError("the supervisor does not read")
 
     def receive(self) -> list[dict[str, Any]]:
@@ -88,6 +88,7 @@ class Supervisor:
         data = self.control.recv(_MAX_FRAME_BYTES)
         if not data:
             raise BrokenPipeError("the supervisor has ended")
+        self._heard = True
         return self._reader.feed(data)
 
     def _go_on(self) -> None:
@@ -110,11 +111,22 @@ class Supervisor:
         self.control.close()
         os.close(self._errors)
         if os.getpid() != self._owner:
-            return  # we were forked: the sandbox is our parent's, whose socket is still open
+            # We were forked: the sandbox is our parent's, whose socket is still open.
+            self._process.returncode = 0
+            return
         self._go_on()
-        if _status(self._process) != 0 and os.path.lexists(self._path):
-            with suppress(OSError):  # then the next start after our own end removes it
-                _status(self._spawn(["remove", self._path], [], subprocess.DEVNULL))
+        if _status(self._process) != 0 or not self._heard:
+            self._remove_folder()
+
+    def _remove_folder(self) -> None:
+        """What a supervisor does at its end, in place of one that was killed or never was one."""
+        with suppress(OSError):  # what fails now is done at a later start, after our own end
+            if not os.path.lexists(self._path):
+                return
+            try:
+                folder.discard(self._path)
+            except OSError:  # it was used
+                _status(self._spawn(sys.executable, ["remove", self._path], [], subprocess.DEVNULL))
 
 
 def _status(process: subprocess.Popen[bytes]) -> int:

@@ -1,6 +1,7 @@
 """What escape tests share: programs run inside as an attacker would write them, and what the host sees meanwhile."""
 
 import json
+import re
 import socket
 import textwrap
 from collections.abc import Callable, Iterator
@@ -10,10 +11,12 @@ import pytest
 
 import protocell
 from protocell import Execution, Policy
+from protocell_guest.kernel import _libc, syscalls
 
 Inside = Callable[..., Any]
 
-# In front of every program: `attempt(call)` gives the value or the errno's name, `tell(value)` hands it to the test.
+# In front of every program: `attempt(call)` gives the value or the errno's name, `tell(value)` hands it to the test,
+# `call("name", ...)` makes a system call by the number that it has on this machine.
 _PRELUDE = """
 import ctypes, errno, json, os, sys
 libc = ctypes.CDLL(None, use_errno=True)
@@ -25,15 +28,22 @@ def syscall(number, *arguments):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return result
 
-def attempt(call, *arguments, **named):
+def call(name, *arguments):
+    if NUMBERS[name] is None:
+        raise OSError(errno.ENOSYS, "not on this machine")
+    return syscall(NUMBERS[name], *arguments)
+
+def attempt(function, *arguments, **named):
     try:
-        return call(*arguments, **named)
+        return function(*arguments, **named)
     except OSError as error:
         return errno.errorcode.get(error.errno, str(error.errno))
 
 def tell(value):
     print("TOLD " + json.dumps(value), flush=True)
 """
+
+_CALLED = re.compile(r"\bcall(?:, |\()\"(\w+)\"")
 
 
 def told(execution: Execution) -> Any:
@@ -46,7 +56,9 @@ def told(execution: Execution) -> Any:
 
 def program(code: str) -> str:
     """Return the program with the prelude in front."""
-    return _PRELUDE + textwrap.dedent(code)
+    known = syscalls.numbers(_libc.machine())
+    numbers = {name: known.get(name) for name in _CALLED.findall(code)}
+    return f"NUMBERS = {numbers!r}\n{_PRELUDE}{textwrap.dedent(code)}"
 
 
 @pytest.fixture

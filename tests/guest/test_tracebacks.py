@@ -486,6 +486,22 @@ def test_odd_exceptions_are_described_all_the_same(kind: str):
     assert name in failure.traceback
 
 
+def test_a_str_that_was_interrupted_is_not_called_again():
+    calls = []
+
+    class StuckError(Exception):
+        def __str__(self):
+            calls.append(self)
+            raise KeyboardInterrupt
+
+    failure = describe(StuckError())
+
+    assert failure == Failure(
+        "StuckError", "<exception str() failed>", "StuckError: <exception str() failed>\n"
+    )
+    assert len(calls) == 1
+
+
 def test_a_very_long_source_line_is_shown_in_part(fail: Fail):
     shown = fail("x = '" + "a" * 100_000 + "' + 1").traceback.splitlines()
 

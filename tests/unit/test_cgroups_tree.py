@@ -128,8 +128,8 @@ def test_a_part_of_the_tree_with_a_similar_name_is_not_ours(machine: Machine):
 
 def test_a_cgroup_above_our_namespace_is_not_ours(machine: Machine):
     machine.mount_v1("memory")
-    machine.mount_v1("pids")
-    machine.be_in("/../other", "memory")
+    machine.mount_v1("pids", "other")
+    machine.be_in("/../pids,other", "memory")
     machine.be_in("/", "pids")
 
     found = machine.find()

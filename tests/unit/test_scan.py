@@ -20,7 +20,8 @@ from tests.workspaces import (
     Place,
     can_make_devices,
     flatten,
-    flip,
+    flip_file,
+    flip_folder,
     is_tmpfs,
     made_place,
     make_deep,
@@ -475,7 +476,7 @@ def test_a_link_that_takes_the_place_of_a_folder_during_the_scan_is_not_followed
     place.write_outside("only-outside.txt", b"secret")
     paths, contents, reasons = set(), set(), set()
 
-    with meanwhile(flip(place, "folder", place.outside)):
+    with meanwhile(flip_folder(place, "folder")):
         for _ in range(3000):
             files = Scanner(place.fd).scan()
             paths |= set(files)
@@ -488,9 +489,11 @@ def test_a_link_that_takes_the_place_of_a_folder_during_the_scan_is_not_followed
 
 def test_a_link_that_takes_the_place_of_a_file_during_the_scan_is_not_followed(place: Place):
     place.write("file", b"own")
+    link = place.outside / "link"
+    link.symlink_to(place.outside / "secret.txt")
     contents = set()
 
-    with meanwhile(flip(place, "file", place.outside / "secret.txt")):
+    with meanwhile(flip_file(place, "file", link)):
         for _ in range(3000):
             contents |= {file.read() for file in Scanner(place.fd).scan().values()}
 

@@ -133,9 +133,10 @@ class Interpreter:
 
     def _await(self, program: Program) -> object:
         loop = self._ready_loop()
-        task = loop.create_task(_settled(program, self._namespace), context=self._context)
+        ending: list[tuple[object, BaseException | None]] = []
+        task = loop.create_task(_settle(program, self._namespace, ending), context=self._context)
         try:
-            value, error = loop.run_until_complete(task)
+            loop.run_until_complete(task)
         except BaseException:
             # An interrupt while the loop waited, or another task's SystemExit: the cell's own
             # finally blocks still run. A second interrupt ends this too.
@@ -143,13 +144,13 @@ class Interpreter:
                 task.cancel()
                 loop.run_until_complete(task)
             raise
+        value, error = ending.pop()
         try:
             if error is not None:
                 raise error
             return value
         finally:
-            # An exception whose traceback holds a frame that holds it outlives the cell.
-            del error, task
+            del error  # its traceback holds this frame
 
     def _ready_loop(self) -> asyncio.AbstractEventLoop:
         import asyncio  # noqa: PLC0415  (see above)
@@ -160,13 +161,14 @@ class Interpreter:
         return self._loop
 
 
-async def _settled(
-    program: Program, namespace: dict[str, Any]
-) -> tuple[object, BaseException | None]:
-    """The value or the exception of a cell that awaits, the latter without frames of asyncio.
+async def _settle(
+    program: Program, namespace: dict[str, Any], ending: list[tuple[object, BaseException | None]]
+) -> None:
+    """Run a cell that awaits, and put its value or exception into ``ending``.
 
     All of the cell runs in one task, so that what it does before its first ``await`` (make a task,
-    enter a timeout) has a running loop.
+    enter a timeout) has a running loop. An exception does not leave the task: then it has no frames
+    of asyncio, and it is freed with the cell (frames of its traceback lead to the task).
     """
     try:
         value = None
@@ -174,9 +176,9 @@ async def _settled(
             value = eval(part, namespace)  # noqa: S307  (this is what we are for)
             if is_coroutine(part):
                 value = await value
-        return value, None
+        ending.append((value, None))
     except BaseException as error:  # noqa: BLE001  (raised again by _await)
-        return None, error
+        ending.append((None, error))
 
 
 # -- results -----------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ REPEATS_SHOWN = 3  # as in CPython, traceback._RECURSIVE_CUTOFF
 FIRST_FRAMES = 40
 LAST_FRAMES = 60
 LINE_SHOWN = 2_000
+NO_MESSAGE = "<exception str() failed>"  # as in CPython
 _MESSAGE_SHOWN = 10_000
 _LINKS_SHOWN = 16
 _MEMBERS_SHOWN = 15  # as in CPython, max_group_width
@@ -54,7 +55,7 @@ def message(error: BaseException) -> str:
     try:
         return str.__str__(str(error))
     except BaseException:  # noqa: BLE001  (the code's own __str__ can raise anything)
-        return "<exception str() failed>"
+        return NO_MESSAGE
 
 
 def frames_of(error: BaseException) -> Iterator[TracebackType]:
@@ -87,11 +88,14 @@ def left_out(count: int) -> str:
     return f"  [... {count:,} frames left out ...]\n"
 
 
-def plain(error: BaseException) -> str:
-    """The exception with its chain, members of groups and stacks, each up to a number."""
+def plain(error: BaseException, value: str) -> str:
+    """The exception with its chain, members of groups and stacks, each up to a number.
+
+    ``value`` is its message, which is not asked for again.
+    """
     text = ""
     for link, joint in reversed(list(_chain(error))):
-        text += joint + _one(link)
+        text += joint + _one(link, value if link is error else message(link))
     return text
 
 
@@ -111,21 +115,21 @@ def _chain(error: BaseException) -> Iterator[tuple[BaseException, str]]:
         error = older
 
 
-def _one(error: BaseException) -> str:
+def _one(error: BaseException, value: str) -> str:
     stack = "".join(_stack(error))
     text = f"Traceback (most recent call last):\n{stack}" if stack else ""
-    text += _final_line(error)
+    text += _final_line(error, value)
     if issubclass(type(error), BaseExceptionGroup):
         members = members_of(error)
-        text += "".join("  | " + _final_line(member) for member in members[:_MEMBERS_SHOWN])
+        for member in members[:_MEMBERS_SHOWN]:
+            text += "  | " + _final_line(member, message(member))
         if more := len(members[_MEMBERS_SHOWN:]):
             text += f"  | and {more:,} more\n"
     return text
 
 
-def _final_line(error: BaseException) -> str:
-    value = clip(message(error), _MESSAGE_SHOWN)
-    return class_name(type(error)) + (f": {value}\n" if value else "\n")
+def _final_line(error: BaseException, value: str) -> str:
+    return class_name(type(error)) + (f": {clip(value, _MESSAGE_SHOWN)}\n" if value else "\n")
 
 
 def _stack(error: BaseException) -> Iterator[str]:

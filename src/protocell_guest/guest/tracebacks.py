@@ -27,6 +27,7 @@ from protocell_guest.guest.plain_tracebacks import (
     FIRST_FRAMES,
     LAST_FRAMES,
     LINE_SHOWN,
+    NO_MESSAGE,
     REPEATS_SHOWN,
     class_name,
     frames_of,
@@ -81,29 +82,31 @@ class Failure(NamedTuple):
 
 def describe(error: BaseException) -> Failure:
     """The exception as text. Does not raise, whatever the exception is made of."""
+    value = message(error)
     return Failure(
         name=clip(class_name(type(error)), MAX_NAME),
-        value=clip(message(error), MAX_VALUE),
-        traceback=clip(_text(error), MAX_TRACEBACK, around="\n"),
+        value=clip(value, MAX_VALUE),
+        traceback=clip(_text(error, value), MAX_TRACEBACK, around="\n"),
     )
 
 
-def _text(error: BaseException) -> str:
-    for form in (_usual, plain):
-        try:
-            if text := form(error):
-                return text
-        except BaseException:  # noqa: BLE001, S112  (replaced modules, no memory, a signal handler)
-            continue
-    return class_name(type(error)) + "\n"
+def _text(error: BaseException, value: str) -> str:
+    try:
+        # A __str__ that failed once is not called again: it may be an interrupt that ended it.
+        if value is not NO_MESSAGE and len(value) <= _MOST_CHARACTERS and _is_moderate(error):
+            return _usual(error)
+    except BaseException:  # noqa: BLE001, S110  (replaced modules, no memory, a signal handler)
+        pass  # the plain form is for this
+    try:
+        return plain(error, value)
+    except BaseException:  # noqa: BLE001  (no memory, a signal handler)
+        return class_name(type(error)) + "\n"
 
 
 # -- the usual form ----------------------------------------------------------------------------------
 
 
 def _usual(error: BaseException) -> str:
-    if not _is_moderate(error):
-        return ""
     shown = TracebackException(
         type(error), error, traceback_of(error), lookup_lines=False, compact=True
     )

@@ -9,8 +9,8 @@ cgroups belong below our own one, so that every limit above us holds for sandbox
 Version 1 has a tree per controller, or one for several.  Version 2 has one tree for all, in which a
 cgroup that hands controllers on to its children may have no processes of its own (cgroups(7), "no
 internal processes"; the root is exempt).  So on v2 the search goes up from our own cgroup to the
-nearest one that we may write and that either hands on all controllers already, or has only
-processes in it that the caller may move aside.  With systemd that is a unit with Delegate=yes, or a
+nearest one that we may write and that has no processes in it (it may hand them on already), or only
+such as the caller may move aside.  With systemd that is a unit with Delegate=yes, or a
 slice of the user's own manager.  A login session's scope belongs to root, and so does all above it:
 there, nothing can be had.
 """
@@ -94,11 +94,6 @@ def read_processes(place: str) -> tuple[int, ...]:
         return tuple(int(line) for line in file)
 
 
-def hands_on(place: str, controllers: Collection[str]) -> bool:
-    """Whether a v2 cgroup's children have all these controllers."""
-    return set(controllers) <= set(_words(f"{place}/cgroup.subtree_control"))
-
-
 def _find_v1(located: Mapping[str, tuple[str, str] | None]) -> Hierarchy | Absent:
     places: dict[str, str] = {}
     for name, found in located.items():
@@ -140,7 +135,7 @@ def _judge(
     if missing:
         return f"has no controller {' and '.join(sorted(missing))}"
     # The root of the whole tree has no type, and is exempt from the rule.
-    if hands_on(place, controllers) or not os.path.exists(f"{place}/cgroup.type"):
+    if not os.path.exists(f"{place}/cgroup.type"):
         return ()
     try:
         inside = read_processes(place)

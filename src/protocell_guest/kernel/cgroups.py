@@ -26,7 +26,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from protocell_guest.kernel import cgroup_leaf
 from protocell_guest.kernel.cgroup_leaf import Leaf, Usage, distinct
-from protocell_guest.kernel.cgroup_tree import REFUGE, Absent, Hierarchy, find, hands_on
+from protocell_guest.kernel.cgroup_tree import REFUGE, Absent, Hierarchy, find
 
 __all__ = ["Absent", "Group", "Hierarchy", "Leaf", "Usage", "find", "open_group", "sweep"]
 
@@ -147,8 +147,6 @@ def _folders(place: str) -> list[str]:
 def _clear_the_place(hierarchy: Hierarchy) -> None:
     """v2: let the place hand its controllers on, which it may not while processes are in it."""
     (place,) = distinct(hierarchy.places.values())
-    if hands_on(place, hierarchy.places):
-        return
     refuge = f"{place}/{REFUGE}"
     if hierarchy.crowd:
         os.makedirs(refuge, exist_ok=True)

@@ -16,7 +16,7 @@ import json
 import os
 import select
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
 from protocell_guest.kernel import (
@@ -32,14 +32,6 @@ from protocell_guest.kernel import (
 _PR_SET_NO_NEW_PRIVS = 38
 _PATIENCE_MILLISECONDS = 10_000
 _STAGE = "/tmp"  # noqa: S108  (covered by a mount, in a namespace of the child alone)
-_NAMESPACES = {
-    "pid-namespace": namespaces.CLONE_NEWPID,
-    "mount-namespace": namespaces.CLONE_NEWNS,
-    "network-namespace": namespaces.CLONE_NEWNET,
-    "ipc-namespace": namespaces.CLONE_NEWIPC,
-    "uts-namespace": namespaces.CLONE_NEWUTS,
-    "cgroup-namespace": namespaces.CLONE_NEWCGROUP,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,19 +62,27 @@ _Trial = Callable[[_Step], None]
 
 
 def look() -> list[Finding]:
-    """Try everything; takes some milliseconds."""
-    findings = [_try("user-namespace", _become_inner_user, namespaces.CLONE_NEWUSER)]
-    for layer, flag in _NAMESPACES.items():
-        trial = _TRIALS.get(layer, _nothing)
-        findings.append(_try(layer, trial, namespaces.CLONE_NEWUSER | flag))
-    trees = namespaces.CLONE_NEWUSER | namespaces.CLONE_NEWNS | namespaces.CLONE_NEWPID
-    findings.append(_try("new-root", _build_tree, trees))
-    findings.append(_try("no-new-privileges", _set_no_new_privileges))
-    findings.append(_try("no-capabilities", _drop_capabilities, namespaces.CLONE_NEWUSER))
-    findings.append(_try("seccomp", _install_filter))
-    findings.append(_look_for_landlock())
-    findings.append(_look_for_cgroup())
-    return findings
+    """Try everything; takes some milliseconds.
+
+    What can only be had in a user namespace is left out where there is none.
+    """
+    users = _try("user-namespace", _become_inner_user, namespaces.CLONE_NEWUSER)
+    return [
+        users,
+        *(_look_inside() if users.works else ()),
+        _try("no-new-privileges", _set_no_new_privileges),
+        _try("seccomp", _install_filter),
+        _look_for_landlock(),
+        _look_for_cgroup(),
+    ]
+
+
+def _look_inside() -> Iterator[Finding]:
+    for layer, (flag, trial) in _NAMESPACES.items():
+        yield _try(layer, trial, namespaces.CLONE_NEWUSER | flag)
+    trees = namespaces.CLONE_NEWNS | namespaces.CLONE_NEWPID
+    yield _try("new-root", _build_tree, namespaces.CLONE_NEWUSER | trees)
+    yield _try("no-capabilities", _drop_capabilities, namespaces.CLONE_NEWUSER)
 
 
 # -- one child for each ------------------------------------------------------------------------------
@@ -207,10 +207,13 @@ def _restrict_files(step: _Step) -> None:
     step("restrict itself to reading", lambda: landlock.restrict(read=["/"], write=[]))
 
 
-_TRIALS: dict[str, _Trial] = {
-    "mount-namespace": _make_mounts_private,
-    "network-namespace": _bring_loopback_up,
-    "uts-namespace": _set_host_name,
+_NAMESPACES: dict[str, tuple[int, _Trial]] = {
+    "pid-namespace": (namespaces.CLONE_NEWPID, _nothing),
+    "mount-namespace": (namespaces.CLONE_NEWNS, _make_mounts_private),
+    "network-namespace": (namespaces.CLONE_NEWNET, _bring_loopback_up),
+    "ipc-namespace": (namespaces.CLONE_NEWIPC, _nothing),
+    "uts-namespace": (namespaces.CLONE_NEWUTS, _set_host_name),
+    "cgroup-namespace": (namespaces.CLONE_NEWCGROUP, _nothing),
 }
 
 

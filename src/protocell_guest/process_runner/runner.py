@@ -64,11 +64,11 @@ class MeteredInterpreter(Interpreter):
         )
         self._seconds = task.limits["cpu_seconds"]
 
-    def run(self, code: str, *, result_bytes: int) -> Outcome:
-        """Run one cell."""
+    def _run(self, code: str, result_bytes: int) -> Outcome:
+        # Here, where an interrupt that comes in between is caught like one in the cell.
         with suppress(OSError, ValueError):  # the code took the right to do so from itself
             allow_processor_time(self._seconds)
-        return super().run(code, result_bytes=result_bytes)
+        return super()._run(code, result_bytes)
 
 
 def run(task: Task, home: str, channel: int, stdout: int, stderr: int) -> None:

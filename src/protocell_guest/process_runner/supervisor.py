@@ -152,7 +152,8 @@ class Supervisor:
         try:
             pid = os.fork()
         except OSError as error:
-            self._tell({"event": "failed", "errno": error.errno or 0, "detail": str(error)})
+            failure = {"step": "fork", "errno": error.errno or 0, "detail": str(error)}
+            self._tell({"event": "failed", **failure})
         else:
             if pid == 0:
                 self._become_runner(*descriptors)
