@@ -106,7 +106,9 @@ def timed(run: Callable[[], Made]) -> tuple[Made, float]:
 def compare(what: str, code: str) -> Compared:
     """Time a small program both ways, and take the best of five: the machine's noise is not the point."""
     sandbox = min(after_a_thought(code) for _ in range(5))
-    return Compared(what=what, sandbox_seconds=sandbox, naive_seconds=min(naive(code) for _ in range(5)))
+    return Compared(
+        what=what, sandbox_seconds=sandbox, naive_seconds=min(naive(code) for _ in range(5))
+    )
 
 
 def after_a_thought(code: str) -> float:
@@ -174,7 +176,9 @@ def show_attempts(console: Console) -> None:
 def show_comparison(console: Console, rows: list[Compared]) -> None:
     """Show both ways next to each other."""
     console.print()
-    console.rule("a fresh sandbox (ready before the call), and the usual `python -I file`", align="left")
+    console.rule(
+        "a fresh sandbox (ready before the call), and the usual `python -I file`", align="left"
+    )
     table = Table(box=None, pad_edge=False)
     for heading in ("program", "sandbox", "python -I", "faster"):
         table.add_column(heading, justify="left" if heading == "program" else "right")

@@ -19,20 +19,20 @@ from protocell import _workspace
 from protocell._box import Box
 from protocell._launch import launch, prepare_next
 from protocell._scan import Scanner
+from protocell._transfer import Content, content_of, write_all
 from protocell._turn import Outcome, Turn
 from protocell._verdict import Terms, judge
 from protocell._waiter import Waiter
-from protocell.errors import BusyError, ClosedError, FileError, PolicyError
+from protocell.errors import BusyError, ClosedError, PolicyError
 from protocell.execution import Execution, ExecutionError, Logs, Result, Usage
 from protocell.files import Entry, Listing
-from protocell.limits import MIB, Limits, format_size
+from protocell.limits import MIB, Limits
 from protocell.policy import Policy
 
 MAX_CODE_CHARACTERS = 32 * MIB
 MAX_TIMEOUT_SECONDS = 24 * 3600.0
 
 OnText = Callable[[str], None]
-Content = bytes | str | os.PathLike[str]
 
 
 class Core:
@@ -181,13 +181,13 @@ class Core:
     async def write_file(self, path: str, data: Content) -> Entry:
         """Put a file into the workspace: bytes, text (UTF-8), or the content of a host file."""
         parts = _workspace.normalise(path)
-        content = _content(path, data, self.policy.limits.file_bytes)
+        content = content_of(path, data, self.policy.limits.file_bytes)
         place = await self.open()
         if not self._turn.acquire(blocking=False):
             raise BusyError("this sandbox is running code; write files before or after")
         try:
             descriptor = await place.box.create("/".join(parts), self._waiter)
-            _write_all(descriptor, content, path)
+            write_all(descriptor, content, path)
             place.scanner.accept(["/".join(parts)])
         finally:
             self._turn.release()
@@ -226,38 +226,6 @@ def _check_code(code: object) -> None:
     if len(code) > MAX_CODE_CHARACTERS:
         most = f"{MAX_CODE_CHARACTERS:,} characters"
         raise PolicyError(f"code has {len(code):,} characters; at most {most}: pass data as files")
-
-
-def _content(path: str, data: object, most: int) -> bytes:
-    """Bytes of what the caller gave, read from the host only when it is a path object."""
-    if isinstance(data, str):
-        content = data.encode("utf-8", "surrogatepass")
-    elif isinstance(data, bytes | bytearray | memoryview):
-        content = bytes(data)
-    elif isinstance(data, os.PathLike):
-        try:
-            with open(data, "rb") as file:
-                content = file.read(most + 1)
-        except OSError as error:
-            raise FileError(f"cannot read {os.fspath(data)!r}: {error}", path=path) from error
-    else:
-        kinds = "bytes, text, or a path object (pathlib.Path) of a host file"
-        raise PolicyError(f"the content for {path!r} is {type(data).__name__}; allowed is {kinds}")
-    if len(content) > most:
-        limit = f"file_bytes, {format_size(most)}"
-        raise FileError(f"the content for {path!r} is larger than the limit {limit}", path=path)
-    return content
-
-
-def _write_all(descriptor: int, content: bytes, path: str) -> None:
-    left = memoryview(content)
-    try:
-        with open(descriptor, "wb", buffering=0) as file:
-            while left:
-                left = left[file.write(left) :]
-    except OSError as error:
-        text = f"cannot write {path!r} in the workspace: {error.strerror}"
-        raise FileError(text, path=path, errno=error.errno) from error
 
 
 def _decoded(callback: OnText | None) -> Callable[[bytes], None] | None:

@@ -17,7 +17,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 
 from protocell._zygote import _CLEAN_ENVIRONMENT as CLEAN_ENVIRONMENT
@@ -33,22 +33,20 @@ class Supervisor:
     """The process between us and the interpreter, and the socket to it."""
 
     def __init__(self, python: str, path: str) -> None:
-        self.control, theirs = socket.socketpair()
-        self._errors, errors_writer = os.pipe()
         self._path = path
         self._owner = os.getpid()
         self._reader = wire.FrameReader(_MAX_FRAME_BYTES)
         self._heard = False
-        try:
+        with ExitStack() as far, ExitStack() as near:
+            self.control, theirs = socket.socketpair()
+            near.enter_context(self.control)
+            far.enter_context(theirs)
+            self._errors, errors = os.pipe()
+            near.callback(os.close, self._errors)
+            far.callback(os.close, errors)
             arguments = [str(theirs.fileno()), str(self._owner), path]
-            self._process = self._spawn(python, arguments, [theirs.fileno()], errors_writer)
-        except OSError:
-            self.control.close()
-            os.close(self._errors)
-            raise
-        finally:
-            theirs.close()
-            os.close(errors_writer)
+            self._process = self._spawn(python, arguments, [theirs.fileno()], errors)
+            near.pop_all()
         self.control.setblocking(False)  # noqa: FBT003  (the socket's own signature)
         os.set_blocking(self._errors, False)
 

@@ -172,23 +172,22 @@ class Walk:
             self._not_seen(prefix, reason_of(error))
 
     def _visit(self, entry: os.DirEntry[str], prefix: str, names: list[str]) -> None:
-        name = entry.name
-        path = prefix + name
+        path = prefix + entry.name
         self._spend(len(path))
-        if not is_printable_line(name):
-            self._leave_out(path, NOT_PRINTABLE)
-            return
-        if len(path) * 4 > MAX_PATH_BYTES and len(path.encode()) > MAX_PATH_BYTES:
-            self._leave_out(path, TOO_LONG)
+        known = self.known.get(path)
+        if known is None and (reason := _unfit(entry.name, path)):
+            self._leave_out(path, reason)
             return
         try:
             status = entry.stat(follow_symlinks=False)
         except FileNotFoundError:  # removed since the folder was read
             return
-        if not stat.S_ISDIR(status.st_mode):
+        if known is not None and known.key == key_of(status) and not known.uncertain:
+            self.settled[path] = known  # nearly all entries of nearly all scans end here
+        elif not stat.S_ISDIR(status.st_mode):
             self._sort(path, status)
         elif status.st_dev == self._root.st_dev:
-            names.append(name)
+            names.append(entry.name)
         else:
             self._leave_out(path, NOT_OURS)
 
@@ -197,13 +196,8 @@ class Walk:
             check_readable(status, self._root)
         except Refused as refused:
             self._leave_out(path, refused.reason)
-            return
-        key = key_of(status)
-        known = self.known.get(path)
-        if known is not None and known.key == key and not known.uncertain:
-            self.settled[path] = known
         else:
-            self.suspects.append((path, key))
+            self.suspects.append((path, key_of(status)))
 
     def _spend(self, characters: int) -> None:
         self._entries_left -= 1
@@ -235,3 +229,11 @@ class Walk:
 def key_of(status: os.stat_result) -> Key:
     """What is remembered of a file's status."""
     return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _unfit(name: str, path: str) -> str:
+    """Why a name is not told, or nothing."""
+    if not is_printable_line(name):
+        return NOT_PRINTABLE
+    too_long = len(path) * 4 > MAX_PATH_BYTES and len(path.encode()) > MAX_PATH_BYTES
+    return TOO_LONG if too_long else ""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Literal, Self, overload
 
-from protocell._core import Content, Core, OnText
+from protocell._core import Core, OnText
+from protocell._transfer import Content
 from protocell._waiter import AsyncioWaiter
 from protocell.execution import Execution
 from protocell.files import Entry, Listing

@@ -112,13 +112,14 @@ class WorkspaceFile:
             raise FileError(message, path=target, errno=error.errno) from error
         except FileError:
             raise
-        except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
-            reason = getattr(error, "strerror", None) or error
-            raise FileError(
-                f"cannot save {self.path!r} as {_shown(target)}: {reason}",
-                path=target,
-                errno=getattr(error, "errno", None),
-            ) from error
+        except OSError as error:
+            raise self._not_saved(target, error.strerror or str(error), error.errno) from error
+        except ValueError as error:
+            raise self._not_saved(target, "a name cannot have a NUL byte in it") from error
+
+    def _not_saved(self, target: str, reason: str, number: int | None = None) -> FileError:
+        text = f"cannot save {self.path!r} as {_shown(target)}: {reason}"
+        return FileError(text, path=target, errno=number)
 
     def _stale(self) -> str:
         return f"{self.path!r} has changed since it was reported; use sandbox.files.read for what is there now"

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Literal, Self, overload
 
-from protocell._core import Content, Core, OnText, run_once
+from protocell._core import Core, OnText, run_once
+from protocell._transfer import Content
 from protocell._waiter import BlockingWaiter, drive
 from protocell.errors import FileError, PolicyError
 from protocell.execution import Execution

@@ -27,22 +27,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from protocell_guest import jail, wire
-from protocell_guest.guest import loop
-from protocell_guest.guest.interpreter import Interpreter
+from protocell_guest import context, jail, wire
+from protocell_guest.context import Context
 from protocell_guest.kernel import beneath, cgroups, process_table
 from protocell_guest.plan import HOME, Plan
 from protocell_guest.template import Template
-
-_OOM_SCORE_OF_CODE = b"500"
-
-
-@dataclass(slots=True)
-class Context:
-    """The live interpreter of this sandbox, seen from its parent."""
-
-    pid: int
-    meter: process_table.Meter
 
 
 @dataclass(slots=True)
@@ -120,81 +109,28 @@ class Init:
     # -- contexts ---------------------------------------------------------------------------------
 
     def _start_context(self, event: str) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        out_reader, out_writer = os.pipe2(os.O_CLOEXEC)
-        err_reader, err_writer = os.pipe2(os.O_CLOEXEC)
-        # Whoever is forked from a process that is not dumpable is not either, and could then not
-        # be measured; no code runs in the sandbox at this moment that could use it.
-        jail.set_dumpable(dumpable=True)
-        pid = os.fork()
-        if pid == 0:
-            self._become_context(theirs, out_writer, err_writer)
-        jail.set_dumpable(dumpable=False)
-        for descriptor in (out_writer, err_writer):
-            os.close(descriptor)
-        theirs.close()
-        self._make_preferred_victim(pid)
-        self._context = Context(pid, process_table.Meter(self._proc, pid))
-        handles = [ours.fileno(), out_reader, err_reader, self._workspace]
-        self._tell({"event": event}, handles)
-        ours.close()
-        os.close(out_reader)
-        os.close(err_reader)
-
-    def _make_preferred_victim(self, pid: int) -> None:
-        """If memory runs out, the kernel shall end the code and not us."""
-        path = f"{pid}/oom_score_adj"
-        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC, dir_fd=self._proc)
-        try:
-            os.write(descriptor, _OOM_SCORE_OF_CODE)
-        finally:
-            os.close(descriptor)
-
-    def _become_context(self, channel: socket.socket, stdout: int, stderr: int) -> NoReturn:
-        try:
-            signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            os.setsid()
-            loop.redirect_output(stdout, stderr)
-            os.environ.update(self._plan.envs)
-            self._confine_and_serve(channel)
-        except SystemExit:
-            os._exit(0)
-        except BaseException:  # noqa: BLE001  (whatever it is, it must not run init's code)
-            os._exit(70)
-        os._exit(0)
-
-    def _confine_and_serve(self, channel: socket.socket) -> None:
-        channel = loop.move_channel(channel)
-        keep = channel.fileno()
-        try:
-            jail.confine(self._plan, self._steps, inherited_data=self._inherited_data, keep=keep)
-        except jail.StepError as error:
-            failure = {
-                "event": "failed",
-                "step": error.step,
-                "errno": error.errno,
-                "detail": error.detail,
-            }
-            channel.sendall(wire.encode(failure))
-            return
-        interpreter = Interpreter(
-            deny_imports=self._plan.deny_imports, allow_imports=self._plan.allow_imports
+        self._context, handles = context.start(
+            self._plan,
+            self._steps,
+            inherited_data=self._inherited_data,
+            proc=self._proc,
+            warm=self._warm,
         )
-        greeting = {"event": "ready", "enforced": self._steps.enforced}
-        loop.serve(channel, interpreter, greeting=greeting, idle=self._warm)
+        self._tell({"event": event}, [*handles, self._workspace])
+        for handle in handles:
+            os.close(handle)
 
     def _end_context(self, cause: str | None) -> None:
         """Kill whatever is left, reap it all, and tell the host how the context ended."""
-        context, self._context = self._context, None
+        ending, self._context = self._context, None
         self._watch.active = False
-        if context is None:
+        if ending is None:
             return
-        report = self._usage(context)
+        report = self._usage(ending)
         with contextlib.suppress(ProcessLookupError):  # nobody is left to kill
             os.kill(-1, signal.SIGKILL)
-        status = _reap_all(context.pid)
-        context.meter.close()
+        status = _reap_all(ending.pid)
+        ending.meter.close()
         if cause is None and self._out_of_memory_kills():
             cause = "memory"
         wire.send_packet(
@@ -209,8 +145,8 @@ class Init:
             return 0
         return self._leaf.usage().oom_kills - self._oom_kills_before
 
-    def _usage(self, context: Context) -> dict[str, Any]:
-        report = context.meter.read()
+    def _usage(self, live: Context) -> dict[str, Any]:
+        report = live.meter.read()
         report["oom_kills"] = 0
         if self._leaf is not None:
             leaf = self._leaf.usage()
@@ -263,11 +199,11 @@ class Init:
 
     def _reap(self) -> None:
         os.read(self._wake, 4096)
-        context = self._context
-        ended = context is not None and process_table.has_exited(context.pid)
+        live = self._context
+        ended = live is not None and process_table.has_exited(live.pid)
         if ended:
             self._end_context(None)
-        process_table.reap_orphans(context.pid if context is not None and not ended else None)
+        process_table.reap_orphans(live.pid if live is not None and not ended else None)
 
     def _answer(self) -> bool:
         """One request of the host; False at end of file."""
@@ -306,7 +242,7 @@ class Init:
         os.close(descriptor)
 
 
-def _reap_all(context: int) -> int:
+def _reap_all(pid_of_context: int) -> int:
     """Wait until init has no child left; returns the context's wait status."""
     status = 0
     while True:
@@ -314,5 +250,5 @@ def _reap_all(context: int) -> int:
             pid, value = os.waitpid(-1, 0)
         except ChildProcessError:
             return status
-        if pid == context:
+        if pid == pid_of_context:
             status = value

@@ -41,7 +41,7 @@ PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_SET_NO_NEW_PRIVS = 38
 
-_MAY_WRITE = (*WRITABLE, *(f"/dev/{name}" for name in DEVICES))  # noqa: S108
+_MAY_WRITE = (*WRITABLE, *(f"/dev/{name}" for name in DEVICES))
 _HIGHEST_DESCRIPTOR = 2**31 - 1
 
 
@@ -89,6 +89,8 @@ def enter(plan: Plan, template: Template, steps: Steps) -> int:
     trees: list[tuple[int, str]] = []
     proc: list[int] = []
     steps.enforced += ["user-namespace", "pid-namespace", "ipc-namespace"]
+    # Python's own handler: with one, pid 1 would get the signal from inside (pid_namespaces(7)).
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     def take_trees() -> None:
         mounts.make_private()

@@ -35,7 +35,7 @@ _BOX = "/.protocell-box"
 _KEPT = 16
 _ROOT_BYTES = 1 << 20
 _ROOT_INODES = 4096
-_STAGES = ("/tmp", "/usr", "/var", "/home")  # noqa: S108  (covered for a moment, in our namespace only)
+_STAGES = ("/tmp", "/usr", "/var", "/home")
 _DEVICE_LINKS = (
     ("/proc/self/fd", "fd"),
     ("/proc/self/fd/0", "stdin"),

@@ -123,13 +123,17 @@ def test_the_memory_of_all_children_is_counted_together(make_leaf: MakeLeaf):
     leaf = make_leaf(memory_bytes=40 * MIB)
 
     def three_children() -> list[int]:
+        ready, is_ready = os.pipe()
         go_on, writer = os.pipe()
-        for _ in range(3):
+        for turn in range(3):
             if os.fork() == 0:
                 os.close(writer)
                 kept = b"x" * (16 * MIB)
+                os.write(is_ready, b"!")
                 os._exit(len(os.read(go_on, len(kept))))
-        # Two of 16 MiB fit and wait; the third does not, and is the first to end.
+            if turn < 2:
+                os.read(ready, 1)
+        # Two of 16 MiB fit and wait. The third does not, so one of them is the first to end.
         first = os.waitpid(-1, 0)[1]
         os.close(writer)
         return [first, *(os.waitpid(-1, 0)[1] for _ in range(2))]

@@ -20,15 +20,20 @@ _APP = typer.Typer(
 
 _EXAMPLES = """[bold]Examples[/bold]
 
-\b
   protocell run script.py
   echo 'sum(range(10))' | protocell run -
   protocell run report.py --file sales.xlsx --preload pandas --out results
-  protocell run scan.py --mount /var/log:/data --timeout 60 --memory 2GiB --json
+  protocell run scan.py --mount /var/log:/data --timeout 60 --json
 
-Exit codes: 0 the code ended well, 1 it raised or gave an exit code, 2 the request is wrong,
-3 this machine cannot enforce the sandbox, 124 time, 20 memory, 21 output, 22 killed,
-130 interrupted; all of them are in docs/cli.md."""
+[bold]Exit codes[/bold]
+
+  0 the code ended well          1 it raised, or gave an exit code
+  2 the request is wrong         3 this machine cannot enforce the sandbox
+  124 out of time                20 out of memory      21 too much output
+  22 killed                      130 interrupted       143 terminated
+
+  All of them are in docs/cli.md.
+"""
 
 _CODE = typer.Argument(metavar="FILE", help="Python source to run; - is standard input.")
 _FILE = typer.Option(
@@ -157,7 +162,7 @@ def _doctor(
     Makes a sandbox and lets code in it attempt harmless escapes. Exit code 0 means that the
     default policy can be enforced here; else the table says what is missing and what to do.
     """
-    from protocell.doctor import show
+    from protocell.cli.doctor import show
 
     raise typer.Exit(show(as_json=as_json))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import stat
@@ -71,6 +72,7 @@ def run(request: Request) -> int:
 def _run_or_say_why(request: Request, stopper: Stopper, screen: Screen) -> int:
     try:
         execution = _execute(request, stopper, screen)
+        screen.flush()
         unsaved = _report(request, execution, screen)
     except ProtocellError as error:
         screen.complain(str(error))
@@ -111,12 +113,15 @@ def _report(request: Request, execution: Execution, screen: Screen) -> bool:
         screen.out.write(execution.to_json() + "\n")
     else:
         _show_results(execution, screen)
-    refused = [] if request.out is None else save(execution.files, request.out, request.overwrite)
-    for error in refused:
-        screen.complain(str(error))
+    unsaved: dict[str, str] = {}
+    if request.out is not None:
+        unsaved = save(execution.files, request.out, overwrite=request.overwrite)
+    for reason in unsaved.values():
+        screen.complain(reason)
     if not request.quiet and not request.as_json:
-        screen.err.write_dim(f"protocell: {summary(execution, request.out)}")
-    return bool(refused)
+        shown = [file for path, file in execution.files.items() if path not in unsaved]
+        screen.err.write_dim(f"protocell: {summary(execution, shown, request.out)}")
+    return bool(unsaved)
 
 
 def _show_results(execution: Execution, screen: Screen) -> None:
@@ -127,19 +132,18 @@ def _show_results(execution: Execution, screen: Screen) -> None:
         screen.err.write_line(execution.error.traceback)
 
 
-def summary(execution: Execution, out: str | None) -> str:
+def summary(execution: Execution, files: list[WorkspaceFile], out: str | None) -> str:
     """One line: status, time, reason if there is one to know, files."""
     line = f"{execution.status} in {format_seconds(round(execution.usage.wall_seconds, 3))}"
     if execution.status != "ok":
         line += f": {execution.reason}"
-    files = execution.files
     if files:
         more = len(files) - _FILES_NAMED
-        named = [_named(file) for file in list(files.values())[:_FILES_NAMED]]
+        named = [_named(file) for file in files[:_FILES_NAMED]]
         named += [f"{more} more"] if more > 0 else []
         kept = f"saved in {out}" if out is not None else "not kept (--out DIR saves them)"
         line += f"; files {kept}: {', '.join(named)}"
-    for reason, count in files.left_out.items():
+    for reason, count in execution.files.left_out.items():
         line += f"; {count} left out: {reason}"
     return line
 
@@ -148,16 +152,16 @@ def _named(file: WorkspaceFile) -> str:
     return f"{file.path} ({file.change}, {format_size(file.size)})"
 
 
-def save(files: FileSet, folder: str, overwrite: bool) -> list[FileError]:  # noqa: FBT001
-    """Write all of them below a folder of this machine; returns what could not be written, and why."""
-    refused = []
-    for file in files.values():
+def save(files: FileSet, folder: str, *, overwrite: bool) -> dict[str, str]:
+    """Write all of them below a folder of this machine; why it could not be done, for each that was not."""
+    unsaved: dict[str, str] = {}
+    for path, file in files.items():
         try:
-            target = _place(folder, file.path)
-            file.save(target, overwrite=overwrite)
-        except FileError as error:  # noqa: PERF203  (each file has its own fate)
-            refused.append(error)
-    return refused
+            file.save(_place(folder, path), overwrite=overwrite)
+        except FileError as error:
+            exists = error.errno == errno.EEXIST
+            unsaved[path] = f"{error.path!r} exists; see --overwrite" if exists else str(error)
+    return unsaved
 
 
 def _place(folder: str, path: str) -> str:

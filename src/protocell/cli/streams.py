@@ -10,7 +10,8 @@ command nobody.
 A reader may stop reading (``| less``), and then writing blocks, and with it whoever runs the code.
 So writing waits for three things: room, a signal, and the deadline of the run.  After the deadline
 it gives up for the moment and keeps what is unsent (no more than the run's output limit) until the
-run is over: the reader holds up the code, and not the clock.
+run is over: the reader holds up the code, and not the clock.  Once the run is being ended by a
+signal nothing waits any more, and what finds no room is lost.
 """
 
 from __future__ import annotations
@@ -95,17 +96,18 @@ class Stream:
         poll.register(self._stopper.wake, select.POLLIN)
         while True:
             ready = {descriptor for descriptor, _ in poll.poll(self._patience())}
-            if self._stopper.wake in ready:
-                os.read(self._stopper.wake, 4096)
+            if self._descriptor in ready:
+                return True
             if self._stopper.ending:
                 self._unsent.clear()
                 return False
-            if self._descriptor in ready:
-                return True
             if not ready:
                 return False
+            os.read(self._stopper.wake, 4096)
 
     def _patience(self) -> float | None:
+        if self._stopper.ending:
+            return 0
         if self.deadline is None:
             return None
         return max(0.0, self.deadline - time.monotonic()) * 1000
@@ -117,7 +119,6 @@ class Screen:
     def __init__(self, stopper: Stopper) -> None:
         place = _Place()
         one = os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
-        self._stopper = stopper
         self.out = Stream(sys.stdout, place, stopper)
         self.err = Stream(sys.stderr, place if one else _Place(), stopper)
 
@@ -125,9 +126,13 @@ class Screen:
     def limited(self, seconds: float) -> Iterator[None]:
         """While this lasts, a reader that does not read is not waited for beyond this time."""
         self.out.deadline = self.err.deadline = time.monotonic() + seconds
-        yield
-        self.out.deadline = self.err.deadline = None
-        self._stopper.ending = False  # what is left to say is ours
+        try:
+            yield
+        finally:
+            self.out.deadline = self.err.deadline = None
+
+    def flush(self) -> None:
+        """Write what the reader was too slow for."""
         self.out.flush()
         self.err.flush()
 

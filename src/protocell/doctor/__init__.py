@@ -1,27 +1,19 @@
-"""``protocell doctor``: whether this machine can enforce the default policy, found out by trying it."""
+"""Whether this machine can enforce the default policy, found out by trying it: what ``protocell doctor`` shows."""
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from protocell._layers import KERNEL_LAYERS, NEVER_WAIVED
-from protocell._printable import printable
 from protocell.doctor import steps
 from protocell.doctor.bait import Bait, laid_out
 from protocell.doctor.report import PROTECTS, Report, Row, Trial
 from protocell.doctor.sandboxes import MEMORY_LAYERS, try_all
 from protocell.errors import ProtocellError, UnsupportedError
 
-if TYPE_CHECKING:
-    from rich.table import Table
-
-__all__ = ["PROTECTS", "Report", "Row", "Trial", "examine", "show"]
-
-_STYLES = {"yes": "green", "no": "bold red", "untried": "yellow"}
+__all__ = ["PROTECTS", "Report", "Row", "Trial", "examine"]
 
 
 def examine() -> Report:
@@ -70,7 +62,9 @@ def _with_memory_remedy(rows: list[Row], findings: dict[str, steps.Finding]) -> 
     cgroup = findings.get("cgroup")
     if cgroup is None:
         return rows
-    better = f"enough for the default policy; a cgroup would be better: {cgroup.step}; {cgroup.remedy}"
+    better = (
+        f"enough for the default policy; a cgroup would be better: {cgroup.step}; {cgroup.remedy}"
+    )
     return [replace(row, remedy=better) if row.layer == MEMORY_LAYERS[-1] else row for row in rows]
 
 
@@ -84,9 +78,7 @@ def _refused(error: ProtocellError, findings: dict[str, steps.Finding]) -> Repor
         else row
         for row in rows
     ]
-    return Report(
-        machine=_machine(), rows=tuple(told), error=str(error), exit_code=error.exit_code
-    )
+    return Report(machine=_machine(), rows=tuple(told), error=str(error), exit_code=error.exit_code)
 
 
 def _machine() -> dict[str, str]:
@@ -96,53 +88,3 @@ def _machine() -> dict[str, str]:
         "python": platform.python_version(),
         "user": "root" if os.geteuid() == 0 else f"ordinary user ({os.geteuid()})",
     }
-
-
-# -- showing -----------------------------------------------------------------------------------------
-
-
-def show(*, as_json: bool) -> int:
-    """Print the report; the exit code of the command."""
-    from rich.console import Console
-
-    report = examine()
-    console = Console(highlight=False, markup=False)
-    if as_json:
-        console.out(json.dumps(report.to_dict()))
-        return report.exit_code
-    console.print(", ".join(f"{name}: {value}" for name, value in report.machine.items()))
-    remedies = list(dict.fromkeys(row.remedy for row in report.rows if row.remedy))
-    console.print(_table(report, remedies))
-    for number, remedy in enumerate(remedies, start=1):
-        console.print(f"Remedy {number}: {printable(remedy)}", soft_wrap=True)
-    console.print(_verdict(report), soft_wrap=True)
-    return report.exit_code
-
-
-def _table(report: Report, remedies: list[str]) -> Table:
-    """The rows; what is to be done is long, and to be copied, so it stands below, by number."""
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for heading in ("layer", "works?", "what it protects", "tried", "remedy"):
-        table.add_column(heading, no_wrap=heading in ("layer", "works?"), overflow="fold")
-    for row in report.rows:
-        table.add_row(
-            row.layer,
-            Text(row.works, style=_STYLES[row.works]),
-            row.protects,
-            printable(row.summary),
-            f"see {remedies.index(row.remedy) + 1}" if row.remedy else "",
-        )
-    return table
-
-
-def _verdict(report: Report) -> str:
-    if report.enforceable:
-        return "The default policy can be enforced on this machine."
-    error = report.error
-    for row in report.rows:  # what to do stands above already
-        error = error.removesuffix(f": {row.remedy}")
-    why = f": {printable(error)}" if error else ""
-    return f"The default policy CANNOT be enforced on this machine{why}."

@@ -72,9 +72,9 @@ def laid_out() -> Iterator[Bait]:
         file.write_text(secret, encoding="ascii")
         descriptor = os.open(file, os.O_RDONLY)
         stack.callback(os.close, descriptor)
-        os.set_inheritable(descriptor, True)
+        os.set_inheritable(descriptor, True)  # noqa: FBT003  (it takes no keyword)
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-        listener.setblocking(False)
+        listener.settimeout(0)
         process = stack.enter_context(
             subprocess.Popen([sys.executable, "-I", "-c", _WAITS], stdin=subprocess.PIPE)
         )

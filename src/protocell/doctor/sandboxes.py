@@ -13,10 +13,10 @@ from protocell.doctor.checks import (
     FILE_BYTES,
     MEMORY,
     OPEN_FILES,
-    PRELUDE,
     PROCESSES,
     Check,
 )
+from protocell.doctor.prelude import PRELUDE
 from protocell.doctor.report import Row, Trial
 from protocell.environment import Environment
 from protocell.errors import ProtocellError, SetupError

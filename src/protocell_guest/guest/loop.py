@@ -22,6 +22,7 @@ from typing import Any
 
 from protocell_guest import wire
 from protocell_guest.guest.interpreter import Interpreter, Outcome
+from protocell_guest.guest.tracebacks import describe
 
 _CHUNK = 1 << 18
 _IDLE_SECONDS = 0.005
@@ -60,11 +61,13 @@ def _events(number: int, outcome: Outcome) -> bytes:
 
 
 def _execute(interpreter: Interpreter, request: dict[str, Any], interrupts: _Interrupts) -> bytes:
-    interrupts.running = True
     try:
+        interrupts.running = True
         outcome = interpreter.run(request["code"], result_bytes=request["result_bytes"])
-    finally:
         interrupts.running = False
+    except KeyboardInterrupt as late:  # between the end of the code and the line above
+        interrupts.running = False
+        outcome = Outcome(None, describe(late), None)
     return _events(request["id"], outcome)
 
 

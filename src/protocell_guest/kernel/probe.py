@@ -31,7 +31,7 @@ from protocell_guest.kernel import (
 
 _PR_SET_NO_NEW_PRIVS = 38
 _PATIENCE_MILLISECONDS = 10_000
-_STAGE = "/tmp"  # noqa: S108  (covered by a mount, in a namespace of the child alone)
+_STAGE = "/tmp"  # covered by a mount, in a namespace of the child alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

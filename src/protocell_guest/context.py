@@ -1,0 +1,101 @@
+"""A context's first moments: forked from init, confined, greeted, and then the model's code's own.
+
+Theory of operation
+-------------------
+``start`` runs in init.  It makes the socket and the two pipes of the context and forks; init keeps
+none of their ends but hands the host's ends out.  The child puts the pipes on 1 and 2, the socket on
+3, gives up everything (``jail.confine``), and only then reads a request.  A step that fails is told on
+the socket, in place of the greeting, and the child ends.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NoReturn
+
+from protocell_guest import jail, wire
+from protocell_guest.guest import loop
+from protocell_guest.guest.interpreter import Interpreter
+from protocell_guest.kernel import process_table
+from protocell_guest.plan import Plan
+
+_OOM_SCORE_OF_CODE = b"500"
+_UNEXPECTED = 70  # EX_SOFTWARE of sysexits.h
+
+
+@dataclass(slots=True)
+class Context:
+    """The live interpreter of a sandbox, seen from init."""
+
+    pid: int
+    meter: process_table.Meter
+
+
+def start(
+    plan: Plan, steps: jail.Steps, *, inherited_data: int, proc: int, warm: Callable[[], None]
+) -> tuple[Context, list[int]]:
+    """Fork a context; also the host's ends of its socket, standard output and standard error."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    out_reader, out_writer = os.pipe2(os.O_CLOEXEC)
+    err_reader, err_writer = os.pipe2(os.O_CLOEXEC)
+    # Whoever is forked from a process that is not dumpable is not either, and could then not be
+    # measured; no code runs in the sandbox at this moment that could use it.
+    jail.set_dumpable(dumpable=True)
+    pid = os.fork()
+    if pid == 0:
+        _Child(plan, steps, inherited_data, warm).run(theirs, out_writer, err_writer)
+    jail.set_dumpable(dumpable=False)
+    theirs.close()
+    os.close(out_writer)
+    os.close(err_writer)
+    _make_preferred_victim(pid, proc)
+    return Context(pid, process_table.Meter(proc, pid)), [ours.detach(), out_reader, err_reader]
+
+
+def _make_preferred_victim(pid: int, proc: int) -> None:
+    """If memory runs out, the kernel shall end the code and not init."""
+    descriptor = os.open(f"{pid}/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC, dir_fd=proc)
+    try:
+        os.write(descriptor, _OOM_SCORE_OF_CODE)
+    finally:
+        os.close(descriptor)
+
+
+@dataclass(slots=True)
+class _Child:
+    plan: Plan
+    steps: jail.Steps
+    inherited_data: int
+    warm: Callable[[], None]
+
+    def run(self, channel: socket.socket, stdout: int, stderr: int) -> NoReturn:
+        """Never returns into init's code, whatever happens."""
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            os.setsid()
+            loop.redirect_output(stdout, stderr)
+            os.environ.update(self.plan.envs)
+            self._confine_and_serve(loop.move_channel(channel))
+        except BaseException:  # noqa: BLE001
+            os._exit(_UNEXPECTED)
+        os._exit(0)
+
+    def _confine_and_serve(self, channel: socket.socket) -> None:
+        try:
+            jail.confine(
+                self.plan, self.steps, inherited_data=self.inherited_data, keep=channel.fileno()
+            )
+        except jail.StepError as error:
+            failure = {"event": "failed", "step": error.step, "errno": error.errno}
+            channel.sendall(wire.encode(failure | {"detail": error.detail}))
+            return
+        interpreter = Interpreter(
+            deny_imports=self.plan.deny_imports, allow_imports=self.plan.allow_imports
+        )
+        greeting = {"event": "ready", "enforced": self.steps.enforced}
+        loop.serve(channel, interpreter, greeting=greeting, idle=self.warm)

@@ -1,0 +1,5 @@
+"""x."""
+
+from tests.claim import Claim
+
+CLAIMS: tuple[Claim, ...] = ()
