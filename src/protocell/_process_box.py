@@ -20,6 +20,7 @@ import signal
 import socket
 import sys
 import tempfile
+import threading
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -93,7 +94,7 @@ class ProcessBox:
         self._exit: Exit | None = None
         self._runner: tuple[int, int] | None = None  # pid, and start time where that is told
         self._inbox: deque[dict[str, Any]] = deque()
-        self._closed = False
+        self._once = threading.Lock()  # taken by the first to close
 
     @property
     def notice(self) -> int:
@@ -276,13 +277,14 @@ class ProcessBox:
                 os.close(descriptor)
 
     def close(self) -> None:
-        if self._closed:
+        if not self._once.acquire(blocking=False):
             return
-        self._closed = True
         self.alive = False
         self._close_streams()
         os.close(self.workspace)  # before the supervisor looks whether somebody reads files there
-        self._supervisor.close()
+        if not self._supervisor.close():
+            self._kill_group()
+            self._supervisor.remove_folder()
 
 
 def _explained(step: str, code: int, detail: str) -> ProtocellError:

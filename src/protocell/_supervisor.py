@@ -104,19 +104,21 @@ class Supervisor:
             text = ""
         return text.rpartition("\n")[2] or f"it ended with status {self._process.poll()}"
 
-    def close(self) -> None:
-        """Have it end and remove everything, and wait for that."""
+    def close(self) -> bool:
+        """Have it end and remove everything, and wait for that; False if it could not do so."""
+        ours = os.getpid() == self._owner
+        if ours:
+            with suppress(OSError):  # for every copy of the socket, a forked child's too
+                self.control.shutdown(socket.SHUT_RDWR)
         self.control.close()
         os.close(self._errors)
-        if os.getpid() != self._owner:
-            # We were forked: the sandbox is our parent's, whose socket is still open.
-            self._process.returncode = 0
-            return
+        if not ours:
+            self._process.returncode = 0  # not our child: nothing to wait for
+            return True
         self._go_on()
-        if _status(self._process) != 0 or not self._heard:
-            self._remove_folder()
+        return _status(self._process) == 0 and self._heard
 
-    def _remove_folder(self) -> None:
+    def remove_folder(self) -> None:
         """What a supervisor does at its end, in place of one that was killed or never was one."""
         with suppress(OSError):  # what fails now is done at a later start, after our own end
             if not os.path.lexists(self._path):

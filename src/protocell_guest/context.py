@@ -20,7 +20,7 @@ from typing import NoReturn
 from protocell_guest import jail, wire
 from protocell_guest.guest import loop
 from protocell_guest.guest.interpreter import Interpreter
-from protocell_guest.kernel import process_table
+from protocell_guest.kernel import cgroups, namespaces, process_table
 from protocell_guest.plan import Plan
 
 _OOM_SCORE_OF_CODE = b"500"
@@ -36,7 +36,13 @@ class Context:
 
 
 def start(
-    plan: Plan, steps: jail.Steps, *, inherited_data: int, proc: int, warm: Callable[[], None]
+    plan: Plan,
+    steps: jail.Steps,
+    *,
+    leaf: cgroups.Leaf | None,
+    inherited_data: int,
+    proc: int,
+    warm: Callable[[], None],
 ) -> tuple[Context, list[int]]:
     """Fork a context; also the host's ends of its socket, standard output and standard error."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -47,7 +53,7 @@ def start(
     jail.set_dumpable(dumpable=True)
     pid = os.fork()
     if pid == 0:
-        _Child(plan, steps, inherited_data, warm).run(theirs, out_writer, err_writer)
+        _Child(plan, steps, leaf, inherited_data, warm).run(theirs, out_writer, err_writer)
     jail.set_dumpable(dumpable=False)
     theirs.close()
     os.close(out_writer)
@@ -69,6 +75,7 @@ def _make_preferred_victim(pid: int, proc: int) -> None:
 class _Child:
     plan: Plan
     steps: jail.Steps
+    leaf: cgroups.Leaf | None
     inherited_data: int
     warm: Callable[[], None]
 
@@ -85,8 +92,16 @@ class _Child:
             os._exit(_UNEXPECTED)
         os._exit(0)
 
+    def _enter_cgroup(self) -> None:
+        """The code and all it starts, but not init, which has to live when memory runs out."""
+        if self.leaf is not None:
+            self.leaf.enter()
+            self.steps.enforced.append(self.leaf.layer)
+        namespaces.unshare_cgroup()
+
     def _confine_and_serve(self, channel: socket.socket) -> None:
         try:
+            self.steps.run("cgroup-namespace", self._enter_cgroup)
             jail.confine(
                 self.plan, self.steps, inherited_data=self.inherited_data, keep=channel.fileno()
             )

@@ -92,9 +92,6 @@ class Init:
         self._tell(message)
 
     def _build(self) -> None:
-        if self._leaf is not None:
-            self._leaf.enter()
-            self._steps.enforced.append(self._leaf.layer)
         self._proc = jail.enter(self._plan, self._template, self._steps)
         self._steps.enforced.append("clean-environment")
         self._workspace = os.open(HOME, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -112,6 +109,7 @@ class Init:
         self._context, handles = context.start(
             self._plan,
             self._steps,
+            leaf=self._leaf,
             inherited_data=self._inherited_data,
             proc=self._proc,
             warm=self._warm,
@@ -133,9 +131,9 @@ class Init:
         ending.meter.close()
         if cause is None and self._out_of_memory_kills():
             cause = "memory"
-        wire.send_packet(
-            self._control, {"event": "exited", "cause": cause, "status": status, "usage": report}
-        )
+        if cause == "memory":
+            jail.clear_scratch(self._plan, self._template)
+        self._tell({"event": "exited", "cause": cause, "status": status, "usage": report})
 
     # -- measuring --------------------------------------------------------------------------------
 

@@ -41,6 +41,7 @@ PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_SET_NO_NEW_PRIVS = 38
 
+_SCRATCH = ("/tmp", "/dev/shm")
 _MAY_WRITE = (*WRITABLE, *(f"/dev/{name}" for name in DEVICES))
 _HIGHEST_DESCRIPTOR = 2**31 - 1
 
@@ -100,7 +101,6 @@ def enter(plan: Plan, template: Template, steps: Steps) -> int:
     steps.run("mount-namespace", take_trees)
     steps.run("user-namespace", namespaces.become_inner_user)
     steps.run("user-namespace", die_with_parent)
-    steps.run("cgroup-namespace", namespaces.unshare_cgroup)
     steps.run("uts-namespace", lambda: namespaces.set_hostname("protocell"))
     steps.run("network-namespace", namespaces.loopback_up)
     # Before the read-only /proc is there: beside one the kernel gives no writable one.
@@ -111,16 +111,29 @@ def enter(plan: Plan, template: Template, steps: Steps) -> int:
     return proc[0]
 
 
+def clear_scratch(plan: Plan, template: Template) -> None:
+    """Empty /tmp and /dev/shm, by new ones: what lies there may be what used up the memory."""
+    for place in _SCRATCH:
+        # Where something of the host is mounted below, it stays as it is.
+        if not any(target.startswith(place + "/") for _, target in template.late):
+            mounts.unmount(place)
+            _mount_scratch(plan, place)
+
+
+def _mount_scratch(plan: Plan, place: str) -> None:
+    size, inodes = plan.limits["tmp_bytes"], plan.limits["workspace_inodes"]
+    mounts.mount_tmpfs(place, size=size, inodes=inodes, mode=0o1777)
+
+
 def _build_root(plan: Plan, trees: list[tuple[int, str]]) -> None:
     (root, place), *late = trees
     # A copy over itself: the one that came with the namespace is locked, and no root can be made of it.
     mounts.put(root, place)
     os.chdir(place)
     space, inodes = plan.limits["workspace_bytes"], plan.limits["workspace_inodes"]
-    scratch = plan.limits["tmp_bytes"]
     mounts.mount_tmpfs(HOME.lstrip("/"), size=space, inodes=inodes, mode=0o755)
-    mounts.mount_tmpfs("tmp", size=scratch, inodes=inodes, mode=0o1777)
-    mounts.mount_tmpfs("dev/shm", size=scratch, inodes=inodes, mode=0o1777)
+    for place in _SCRATCH:
+        _mount_scratch(plan, place.lstrip("/"))
     for tree, target in late:
         make_mount_point(tree, target.lstrip("/"))
         mounts.put(tree, target.lstrip("/"))

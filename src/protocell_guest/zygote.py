@@ -125,7 +125,7 @@ class Zygote:
         return self._group.create(
             f"box-{self._count}",
             memory_bytes=plan.limits["memory_bytes"],
-            processes=plan.limits["processes"] + 1,
+            processes=plan.limits["processes"],
         )
 
     def _become_init(

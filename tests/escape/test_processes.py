@@ -85,13 +85,14 @@ def test_the_codes_own_processes_are_seen(inside: Inside) -> None:
     found = inside(
         """
         import subprocess
-        child = subprocess.Popen(["/bin/sleep", "60"])
+        child = subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        child.stdin.write(b"x\\n"); child.stdin.flush(); child.stdout.readline()  # it runs
         tell([open(f"/proc/{child.pid}/comm").read(), os.getsid(child.pid) == os.getsid(0)])
-        child.kill(); child.wait()
+        child.communicate()
         """
     )
 
-    assert found == ["sleep\n", True]
+    assert found == ["cat\n", True]
 
 
 @pytest.mark.claim("processes.host-not-signalled")
@@ -259,9 +260,10 @@ def test_environments_of_the_codes_own_processes_can_be_read(inside: Inside) -> 
     found = inside(
         """
         import subprocess
-        child = subprocess.Popen(["/bin/sleep", "60"], env={"OWN": "value"})
+        child = subprocess.Popen(["/bin/cat"], env={"OWN": "value"}, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        child.stdin.write(b"x\\n"); child.stdin.flush(); child.stdout.readline()  # it runs
         tell(open(f"/proc/{child.pid}/environ").read())
-        child.kill(); child.wait()
+        child.communicate()
         """
     )
 

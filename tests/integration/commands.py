@@ -112,8 +112,9 @@ def read_some(descriptor: int) -> bytes:
     try:
         return os.read(descriptor, 65536)
     except OSError as error:
-        assert error.errno == errno.EIO, error  # what a terminal says when nobody has it open
-        return b""
+        if error.errno == errno.EIO:  # what a terminal says when nobody has it open
+            return b""
+        raise
 
 
 class Terminal:
@@ -166,3 +167,32 @@ def handles_signals(process: Any) -> bool:
     with open(f"/proc/{process.pid}/status", encoding="ascii") as status:
         caught = int(re.findall(r"^SigCgt:\s*(\w+)$", status.read(), re.MULTILINE)[0], 16)
     return all(caught >> (number - 1) & 1 for number in (signal.SIGINT, signal.SIGTERM))
+
+
+def is_full(pipe: int) -> bool:
+    """Whether a pipe has no room for another page, seen from the end that reads."""
+    waiting = struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4))[0]
+    return bool(waiting > fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ) - 4096)
+
+
+def has_no_sandbox(pid: int) -> bool:
+    """Whether none of its descendants is in a pid namespace of its own."""
+    parents: dict[int, int] = {}
+    inside = set()
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/status", encoding="utf-8", errors="replace") as status:
+                text = status.read()
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it has ended since the listing
+        parents[int(name)] = int(re.findall(r"^PPid:\s*(\d+)$", text, re.MULTILINE)[0])
+        if len(re.findall(r"^NSpid:(.*)$", text, re.MULTILINE)[0].split()) > 1:
+            inside.add(int(name))
+    return not any(_descends(each, pid, parents) for each in inside)
+
+
+def _descends(pid: int, ancestor: int, parents: dict[int, int]) -> bool:
+    while pid := parents.get(pid, 0):
+        if pid == ancestor:
+            return True
+    return False

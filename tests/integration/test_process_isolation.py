@@ -523,6 +523,7 @@ def test_code_that_kills_its_supervisor_ends_itself_and_leaves_nothing(sandbox: 
     with pytest.raises(SandboxDiedError):
         sandbox.run_code("1")
     sandbox.close()
+    sandbox.close()
     assert is_gone(folder)
 
 
@@ -619,6 +620,26 @@ def test_a_fork_of_the_host_that_ends_does_not_end_the_sandbox(sandbox: Sandbox)
 
     assert os.waitpid(pid, 0)[1] == 0
     assert sandbox.run_code("x").text == "1"
+
+
+def test_a_fork_of_the_host_that_lives_on_does_not_hold_what_is_closed():
+    sandbox = Sandbox(PROCESS)
+    runner = value(sandbox.run_code("import os; os.getpid()"))
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(writer)
+        os.read(reader, 1)
+        os._exit(0)
+    os.close(reader)
+
+    started = time.monotonic()
+    sandbox.close()
+
+    assert time.monotonic() - started < 1.0
+    assert has_ended(runner)
+    os.close(writer)
+    assert os.waitpid(pid, 0)[1] == 0
 
 
 def test_what_a_host_killed_with_its_supervisor_has_left_goes_at_the_next_start():

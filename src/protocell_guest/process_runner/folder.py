@@ -33,7 +33,7 @@ from itertools import count
 HOME = "user"
 SCRATCH = "tmp"
 
-_NAME = re.compile(r"protocell-box-([0-9]{1,9})-([0-9]{1,18})-[0-9a-f]{16}")
+_NAME = re.compile(r"protocell-box-([0-9]{1,9})-([0-9]{1,18})-[0-9a-f]{8}")
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _PASSES = 10
 
@@ -41,7 +41,7 @@ _PASSES = 10
 def make(parent: str) -> str:
     """A new folder for a sandbox of this process; returns its path, without links in it."""
     owner = f"{os.getpid()}-{start_time(os.getpid())}"
-    path = os.path.join(os.path.realpath(parent), f"protocell-box-{owner}-{os.urandom(8).hex()}")
+    path = os.path.join(os.path.realpath(parent), f"protocell-box-{owner}-{os.urandom(4).hex()}")
     for folder in (path, os.path.join(path, HOME), os.path.join(path, SCRATCH)):
         os.mkdir(folder, 0o700)
     return path
