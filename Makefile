@@ -41,7 +41,7 @@ fix: environment-dev ## let ruff repair what it can
 bench: environment-demo ## measure, and write docs/benchmarks.md
 	$(BIN)/python benchmarks/run.py
 
-lock: ## write uv.lock and requirements/ anew from pyproject.toml (needs uv)
+lock: ## write requirements/ anew from pyproject.toml (needs uv)
 	scripts/lock
 
 clean: ## remove the environment, the caches and what the demo made

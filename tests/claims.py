@@ -7,11 +7,13 @@ tests/claim_rules.py. SECURITY.md names these ids.
 """
 
 from tests.claim import Claim
-from tests.claim_lists import between_runs, files, network, processes, secrets
+from tests.claim_lists import between_runs, files, kernel, network, processes, secrets, surface
 
 __all__ = ["CLAIMS", "PROMISES", "Claim"]
 
 CLAIMS: tuple[Claim, ...] = (
+    *kernel.CLAIMS,
+    *surface.CLAIMS,
     *files.CLAIMS,
     *processes.CLAIMS,
     *network.CLAIMS,

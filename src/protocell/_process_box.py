@@ -289,7 +289,7 @@ class ProcessBox:
 
 def _explained(step: str, code: int, detail: str) -> ProtocellError:
     if step in PROCESS_LAYERS:
-        message = f"this system does not give {step}: {detail}"
+        message = f"cannot enforce {step}: {detail}"
         remedy = "see docs/adr/0006-process-isolation.md for what is needed"
         return UnsupportedError(message, missing=(step,), remedy=remedy)
     if step == "preload":

@@ -7,7 +7,6 @@ end in one step; with ``AsyncioWaiter`` it suspends like any other.  No thread, 
 
 from __future__ import annotations
 
-import asyncio
 import select
 import time
 from collections.abc import Collection, Coroutine
@@ -49,6 +48,8 @@ class AsyncioWaiter:
     async def wait(
         self, readers: Collection[int], writers: Collection[int], deadline: float | None
     ) -> set[int]:
+        import asyncio  # noqa: PLC0415  (it takes longer to load than the rest of us together)
+
         ready = await BlockingWaiter().wait(readers, writers, time.monotonic())
         if ready:  # often there already; a turn of the loop costs more than a poll
             await asyncio.sleep(0)

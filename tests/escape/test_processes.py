@@ -548,7 +548,7 @@ WAYS_TO_END = {
 
 
 @pytest.mark.claim("processes.suicide-is-local")
-@pytest.mark.parametrize("way", WAYS_TO_END.values(), ids=WAYS_TO_END.keys())
+@pytest.mark.parametrize("way", WAYS_TO_END.values(), ids=list(WAYS_TO_END))
 def test_code_that_ends_itself_ends_nothing_else(way: str) -> None:
     with Sandbox() as other:
         other.run_code("kept = 41")

@@ -94,11 +94,11 @@ def started(*arguments: str, code: str | None = None, **options: Any) -> Iterato
             process.kill()
 
 
-def read_until(descriptor: int, wanted: bytes) -> bytes:
-    """What comes, up to these bytes and what comes along with them."""
+def read_until(descriptor: int, wanted: bytes, before: bytes = b"") -> bytes:
+    """What comes, up to these bytes (which may have begun before) and what comes along with them."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     text = b""
-    while wanted not in text:
+    while wanted not in before + text:
         left = deadline - time.monotonic()
         assert select.select([descriptor], [], [], max(0, left))[0], f"only {text!r} came"
         piece = read_some(descriptor)
@@ -133,14 +133,20 @@ class Terminal:
         )
         os.close(theirs)
         self.shown = b""
+        self._seen = 0
 
     def wait_for(self, text: str) -> None:
-        """Read until this is shown."""
-        self.shown += read_until(self._keyboard, text.encode())
+        """Read until this is shown, once more than it was waited for."""
+        rest = self.shown[self._seen :]
+        if text.encode() not in rest:
+            self.shown += read_until(self._keyboard, text.encode(), rest)
+        self._seen = self.shown.index(text.encode(), self._seen) + len(text)
 
-    def press(self, key: str) -> None:
-        """As if somebody had typed it."""
-        os.write(self._keyboard, key.encode())
+    def interrupt(self) -> None:
+        """Press Ctrl-C, and wait until the command has taken notice."""
+        os.write(self._keyboard, b"\x03")
+        self.wait_for("^C")  # the kernel's echo, which comes after the signal
+        wait_for(lambda: has_noticed(self.process), "the signal to be noticed")
 
     def end(self) -> int:
         """Read to the end; the exit code."""
@@ -167,6 +173,23 @@ def handles_signals(process: Any) -> bool:
     with open(f"/proc/{process.pid}/status", encoding="ascii") as status:
         caught = int(re.findall(r"^SigCgt:\s*(\w+)$", status.read(), re.MULTILINE)[0], 16)
     return all(caught >> (number - 1) & 1 for number in (signal.SIGINT, signal.SIGTERM))
+
+
+def interrupt(process: Any) -> None:
+    """Send SIGINT, and wait until it was noticed: two in a row can become one (signal(7))."""
+    process.send_signal(signal.SIGINT)
+    wait_for(lambda: has_noticed(process), "the signal to be noticed")
+
+
+def has_noticed(process: Any) -> bool:
+    """Whether no SIGINT is pending, and it waits again for what it waited for: the handler has run."""
+    try:
+        with open(f"/proc/{process.pid}/status", encoding="utf-8") as status:
+            fields = dict(re.findall(r"^(State|ShdPnd):\s*(\w+)", status.read(), re.MULTILINE))
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    pending = int(fields["ShdPnd"], 16) >> (signal.SIGINT - 1) & 1
+    return not pending and fields["State"] in {"S", "Z"}
 
 
 def is_full(pipe: int) -> bool:

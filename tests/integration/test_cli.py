@@ -19,6 +19,7 @@ from tests.integration.commands import (
     Terminal,
     handles_signals,
     has_no_sandbox,
+    interrupt,
     is_full,
     protocell,
     read_until,
@@ -282,6 +283,7 @@ def test_files_come_in_under_their_own_or_another_name(tmp_path: Path):
 
 
 def test_a_folder_is_shown_read_only(tmp_path: Path):
+    tmp_path.chmod(0o755)  # to root's code root's private folder is as closed as to anybody
     (tmp_path / "a.txt").write_text("seen")
     code = "print(open('/data/a.txt').read())\nopen('/data/b.txt', 'w')"
 
@@ -439,8 +441,9 @@ def test_a_layer_that_is_there_stays_on_when_it_is_waived():
 _WAITS = "import time\nprint('started', flush=True)\ntime.sleep(60)\n"
 _CATCHES = (
     "import time\n"
-    "print('started', flush=True)\n"
-    "try: time.sleep(60)\n"
+    "try:\n"
+    "  print('started', flush=True)\n"
+    "  time.sleep(60)\n"
     "except KeyboardInterrupt: print('caught', flush=True)\n"
 )
 
@@ -448,7 +451,7 @@ _CATCHES = (
 def test_ctrl_c_interrupts_the_code(code_file: Callable[[str], str]):
     with Terminal("run", code_file(_WAITS)) as terminal:
         terminal.wait_for("started")
-        terminal.press("\x03")
+        terminal.interrupt()
         assert terminal.end() == EXIT_CODES["cancelled"]
 
     assert terminal.lines[-3] == "KeyboardInterrupt"
@@ -461,7 +464,7 @@ def test_code_that_catches_the_interrupt_goes_on(code_file: Callable[[str], str]
 
     with Terminal("run", code_file(code), "-q") as terminal:
         terminal.wait_for("started")
-        terminal.press("\x03")
+        terminal.interrupt()
         assert terminal.end() == 0
 
     assert terminal.lines[-3:] == ["caught", "'went on'", ""]
@@ -470,9 +473,9 @@ def test_code_that_catches_the_interrupt_goes_on(code_file: Callable[[str], str]
 def test_the_second_ctrl_c_ends_the_code(code_file: Callable[[str], str]):
     with Terminal("run", code_file(f"{_CATCHES}time.sleep(60)")) as terminal:
         terminal.wait_for("started")
-        terminal.press("\x03")
+        terminal.interrupt()
         terminal.wait_for("caught")
-        terminal.press("\x03")
+        terminal.interrupt()
         assert terminal.end() == EXIT_CODES["killed"]
 
     assert "killed in" in terminal.lines[-2]
@@ -493,8 +496,8 @@ def test_code_that_ignores_all_signals_is_ended_by_the_second_ctrl_c(
 
     with Terminal("run", code_file(code)) as terminal:
         terminal.wait_for("started")
-        terminal.press("\x03")
-        terminal.press("\x03")
+        terminal.interrupt()
+        terminal.interrupt()
         assert terminal.end() == EXIT_CODES["killed"]
 
 
@@ -502,7 +505,8 @@ def test_sigterm_ends_the_code_and_what_was_printed_is_there():
     with started("run", "-", code=_WAITS) as process:
         read_until(process.stdout.fileno(), b"started\n")
         process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=30)
+        out, err = process.stdout.read(), process.stderr.read()
+        assert process.wait(30) == TERMINATED
 
     assert (process.returncode, out) == (TERMINATED, b"")
     assert re.sub(rb" in [0-9.]+ s", b" in T", err) == (
@@ -523,7 +527,7 @@ def test_a_signal_before_the_code_runs_ends_the_command(number: int, code: int):
 def test_two_interrupts_end_it_although_nobody_reads_the_output():
     with started("run", "-", "--timeout", "600", code=FLOOD) as process:
         wait_for(lambda: is_full(process.stdout.fileno()), "a full pipe")
-        process.send_signal(signal.SIGINT)
+        interrupt(process)
         process.send_signal(signal.SIGINT)
         assert process.wait(30) in {EXIT_CODES["killed"], EXIT_CODES["cancelled"]}
 
@@ -534,9 +538,11 @@ def test_a_reader_that_does_not_read_does_not_hold_the_clock():
     with started("run", "-", "--timeout", "1", code=code) as process:
         wait_for(lambda: is_full(process.stdout.fileno()), "a full pipe")
         wait_for(lambda: has_no_sandbox(process.pid), "the end of the sandbox")
-        out, err = process.communicate(timeout=30)
+        out, err = process.stdout.read(), process.stderr.read()
+        assert process.wait(30) == EXIT_CODES["timeout"]
 
-    assert (process.returncode, len(out)) == (EXIT_CODES["timeout"], 1_000_001)
+    assert out.strip(b"x") == b""
+    assert len(out) > 64 * 1024  # the pipe's content and what was kept for later
     assert float(re.findall(rb"timeout in ([0-9.]+) s", err)[0]) < 5
 
 

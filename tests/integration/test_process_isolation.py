@@ -26,6 +26,7 @@ from protocell.errors import (
     FileError,
     SandboxDiedError,
     SetupError,
+    UnsupportedError,
 )
 from tests.workspaces import no_free_descriptor
 
@@ -763,6 +764,24 @@ os.chmod(here, 0)"""
 
     assert is_gone(folder)
     assert (tmp_path / "kept").read_text() == "kept"
+
+
+def test_a_home_that_the_code_has_opened_or_closed_is_private_again(sandbox: Sandbox):
+    for mode in (0o777, 0):
+        execution = sandbox.run_code(f"import os; os.chmod('.', {mode}); os._exit(0)")
+        assert execution.status == "killed"
+
+        assert value(sandbox.run_code("import os; oct(os.stat('.').st_mode)")) == "0o40700"
+
+
+def test_a_home_that_the_code_has_moved_away_is_no_home_for_the_next(sandbox: Sandbox):
+    sandbox.run_code("import os; home = os.getcwd(); os.rename(home, home + '2')")
+    sandbox.run_code("os.symlink('/', home); os._exit(0)")
+
+    with pytest.raises(UnsupportedError) as caught:
+        sandbox.run_code("1")
+
+    assert caught.value.missing == ("temporary-directory",)
 
 
 def test_a_folder_that_the_code_has_renamed_is_emptied_and_nothing_else_is_touched(

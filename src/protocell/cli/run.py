@@ -156,16 +156,18 @@ def save(files: FileSet, folder: str, *, overwrite: bool) -> dict[str, str]:
     """Write all of them below a folder of this machine; why it could not be done, for each that was not."""
     unsaved: dict[str, str] = {}
     for path, file in files.items():
+        target = os.path.join(folder, path)
         try:
-            file.save(_place(folder, path), overwrite=overwrite)
+            _make_folders(folder, path)
+            file.save(target, overwrite=overwrite)
         except FileError as error:
-            exists = error.errno == errno.EEXIST
-            unsaved[path] = f"{error.path!r} exists; see --overwrite" if exists else str(error)
+            exists = (error.errno, error.path) == (errno.EEXIST, target)
+            unsaved[path] = f"{target!r} exists; see --overwrite" if exists else str(error)
     return unsaved
 
 
-def _place(folder: str, path: str) -> str:
-    """Where a file goes, its folders made; a link among them is not followed.
+def _make_folders(folder: str, path: str) -> None:
+    """Make the folders that a file goes to; a link among them is not followed.
 
     The names are the code's choice: where DIR holds a link of the user's, it would lead the code out of DIR.
     """
@@ -183,4 +185,3 @@ def _place(folder: str, path: str) -> str:
             raise
         text = f"cannot save {path!r} in {folder!r}: {error.strerror}"
         raise FileError(text, path=place, errno=error.errno) from error
-    return os.path.join(folder, path)

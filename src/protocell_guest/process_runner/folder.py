@@ -117,6 +117,23 @@ class Folder:
             if descriptor >= 0:
                 os.close(descriptor)
 
+    @property
+    def home(self) -> str:
+        """The path of the home in it."""
+        return os.path.join(self.path, HOME)
+
+    def enter(self) -> None:
+        """Go home; it is private again, whatever code that ran before has made of its modes.
+
+        Raises:
+            OSError: something else has its name now.
+        """
+        for descriptor in (self._root, self._lock):
+            os.fchmod(descriptor, stat.S_IRWXU)
+        os.fchdir(self._lock)
+        if not os.path.samestat(os.stat(self.home, follow_symlinks=False), os.stat(".")):
+            raise FileNotFoundError(errno.ENOENT, "the code has moved it away", self.home)
+
     def is_free(self) -> bool:
         """Whether no host reads files there any more; from then on none does."""
         try:

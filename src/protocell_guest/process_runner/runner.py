@@ -26,6 +26,7 @@ from typing import Any
 from protocell_guest import wire
 from protocell_guest.guest import loop
 from protocell_guest.guest.interpreter import Interpreter, Outcome
+from protocell_guest.process_runner.folder import Folder
 
 # A core_pattern that is a pipe gets cores in spite of the limit 0, but not with 1 (fs/coredump.c).
 _NO_CORE = 1 if sys.platform == "linux" else 0
@@ -71,15 +72,14 @@ class MeteredInterpreter(Interpreter):
         return super()._run(code, result_bytes)
 
 
-def run(task: Task, home: str, channel: int, stdout: int, stderr: int) -> None:
+def run(task: Task, place: Folder, channel: int, stdout: int, stderr: int) -> None:
     """Be the interpreter of a sandbox, until the host is done with it.
 
-    The caller has closed what is not ours.  Failures are told to the host.
+    The caller has closed what leads to the host.  Failures are told to the host.
     """
-    os.setsid()
     failure = None
     try:
-        _preload(task.preload)
+        _begin(task, place)
     except StepError as error:
         failure = error
     loop.redirect_output(stdout, stderr)
@@ -88,21 +88,30 @@ def run(task: Task, home: str, channel: int, stdout: int, stderr: int) -> None:
     try:
         if failure is not None:
             raise failure
-        enforced = _settle(task, home)
+        enforced = _settle(task)
     except StepError as error:
         message = {"step": error.step, "errno": error.errno, "detail": error.detail}
         connection.sendall(wire.encode({"event": "failed", **message}))
         return
     greeting = {"event": "ready", "enforced": enforced}
-    loop.serve(connection, MeteredInterpreter(task, home), greeting=greeting, idle=_nothing)
+    loop.serve(connection, MeteredInterpreter(task, place.home), greeting=greeting, idle=_nothing)
 
 
 def _nothing() -> None:
     """There is nothing to warm up: nothing is shared with a template."""
 
 
-def _preload(names: list[str]) -> None:
-    for name in names:
+def _begin(task: Task, place: Folder) -> None:
+    """What needs the supervisor's descriptors, or comes before the code's own output."""
+    os.setsid()
+    os.umask(0o077)
+    try:
+        place.enter()
+    except OSError as error:
+        raise StepError("temporary-directory", error) from error
+    place.close()
+    os.environ.update(task.envs)
+    for name in task.preload:
         try:
             importlib.import_module(name)
         except Exception as error:
@@ -114,17 +123,12 @@ def _descriptor_limit() -> int:
     return soft if 0 < soft < _MOST_DESCRIPTORS else _MOST_DESCRIPTORS
 
 
-def _settle(task: Task, home: str) -> list[str]:
-    """Put everything on, and read back from the system that it is; returns the layers."""
-    os.environ.update(task.envs)
-    enforced = ["clean-environment"]  # by execve(2), from a list of the host's
+def _settle(task: Task) -> list[str]:
+    """Set the limits, and read back from the system what is on; returns the layers."""
     try:
-        os.umask(0o077)
-        os.chdir(home)
         limit(task.limits)
     except (OSError, ValueError) as error:
         raise StepError("rlimits", error) from error
-    enforced.append("rlimits")
     status = os.stat(".")
     facts = {
         "isolated-mode": bool(sys.flags.isolated),
@@ -135,7 +139,7 @@ def _settle(task: Task, home: str) -> list[str]:
     for layer, holds in facts.items():
         if not holds:
             raise StepError(layer, OSError(0, "is not on although it was set"))
-    return [*enforced, *facts]
+    return ["clean-environment", "rlimits", *facts]  # the first by execve(2), from a list
 
 
 def limit(limits: dict[str, Any]) -> None:

@@ -165,10 +165,8 @@ class Supervisor:
     def _become_runner(self, channel: int, stdout: int, stderr: int) -> NoReturn:
         try:
             self._forget_host()
-            self._folder.close()
             assert self._task is not None  # noqa: S101  (the host sends it first)
-            home = os.path.join(self._folder.path, folder.HOME)
-            runner.run(self._task, home, channel, stdout, stderr)
+            runner.run(self._task, self._folder, channel, stdout, stderr)
         except SystemExit:
             os._exit(0)
         except BaseException:  # noqa: BLE001  (whatever it is, it must not run the supervisor's code)
@@ -208,9 +206,10 @@ class Supervisor:
 
     def _sweep(self) -> None:
         """Remove what hosts that were killed, and their supervisors with them, have left."""
-        paths = folder.leftovers(os.path.dirname(self._folder.path))
-        if paths:
-            self._leave_janitor(partial(_remove_leftovers, paths))
+        with suppress(OSError):  # no right to list, or no process to be had: another start does it
+            paths = folder.leftovers(os.path.dirname(self._folder.path))
+            if paths:
+                self._leave_janitor(partial(_remove_leftovers, paths))
 
     def _leave_janitor(self, work: Callable[[], None]) -> None:
         if os.fork() == 0:

@@ -1,0 +1,222 @@
+"""Claims about single kernel primitives, each tried in a process of its own."""
+
+from tests.claim import Claim
+
+CLAIMS = (
+    Claim(
+        id="kernel.landlock-read-outside",
+        sentence="Files that are not listed can be neither opened nor executed, by link or .. either.",
+        source="security anchor 5: Landlock",
+        attack=True,
+    ),
+    Claim(
+        id="kernel.landlock-write-read-only",
+        sentence="Nothing changes where only reading is allowed.",
+        source="security anchor 5: Landlock",
+        attack=True,
+    ),
+    Claim(
+        id="kernel.landlock-move-across",
+        sentence="A file gains no rights by being linked or moved.",
+        source="security anchor 5: Landlock",
+        attack=True,
+    ),
+    Claim(
+        id="kernel.landlock-device-nodes",
+        sentence="Under Landlock no device node can be made anywhere.",
+        source="promise 6",
+        attack=True,
+    ),
+    Claim(
+        id="kernel.landlock-device-ioctl",
+        sentence="A device's ioctls work only where they are listed.",
+        source="security anchor 5: Landlock",
+        attack=True,
+    ),
+    Claim(
+        id="kernel.landlock-file-alone",
+        sentence="A rule on a file is for that file alone.",
+        source="security anchor 5: Landlock",
+        attack=True,
+    ),
+    Claim(
+        id="kernel.landlock-abstract-sockets",
+        sentence="Abstract sockets outside the domain cannot be reached.",
+        source="promise 31",
+        attack=True,
+    ),
+    Claim(
+        id="kernel.landlock-signals",
+        sentence="Processes outside the domain cannot be signalled.",
+        source="promise 15",
+        attack=True,
+    ),
+    Claim(
+        id="kernel.landlock-trace",
+        sentence="Processes outside the domain can be neither traced nor their memory read.",
+        source="promises 16 and 17",
+        attack=True,
+    ),
+    Claim(
+        id="kernel.landlock-for-good",
+        sentence="The restriction survives exec, further rulesets and mounts.",
+        source="security anchor 5: Landlock",
+        attack=True,
+    ),
+    Claim(
+        id="kernel.landlock-fails-closed",
+        sentence="What Landlock cannot enforce is an error that says why, and the level enforced is told.",
+        source="promise 77",
+    ),
+    Claim(
+        id="kernel.capabilities-none",
+        sentence="All five capability sets are empty, and what needs a capability is refused.",
+        source="promise 49",
+        attack=True,
+    ),
+    Claim(
+        id="kernel.capabilities-for-good",
+        sentence="No exec, file capability, capset, ambient or securebits call brings a capability back.",
+        source="promise 49",
+        attack=True,
+    ),
+    Claim(
+        id="kernel.capabilities-fails-closed",
+        sentence="A refused step, a second thread or an unreadable status is an error.",
+        source="promise 77",
+    ),
+    Claim(
+        id="kernel.cgroup-memory",
+        sentence="All memory counts together, children, tmpfs and memfd pages included, and there is a limit.",
+        source="promise 56",
+        attack=True,
+    ),
+    Claim(
+        id="kernel.cgroup-kills-one",
+        sentence="At the limit one process is ended and its parent lives, whatever the host's own setting is.",
+        source="promise 56",
+        attack=True,
+    ),
+    Claim(
+        id="kernel.cgroup-processes",
+        sentence="Processes and threads count together, and a daemon cannot leave.",
+        source="promise 27",
+        attack=True,
+    ),
+    Claim(
+        id="kernel.cgroup-own-way-in",
+        sentence="Another user enters a leaf only by the descriptor it was given.",
+        source="promise 9",
+        attack=True,
+    ),
+    Claim(
+        id="kernel.cgroup-nothing-left",
+        sentence="Leaves, half-made leaves and dead zygotes' groups are removed, living ones stay.",
+        source="promise 81",
+        attack=True,
+    ),
+    Claim(
+        id="kernel.cgroup-absent-is-told",
+        sentence="Who may not make cgroups is told why.",
+        source="promise 77",
+    ),
+    Claim(
+        id="kernel.cgroup-v2-moves-aside",
+        sentence="On v2 a zygote alone in its cgroup moves aside and uses it, delegated users too.",
+        source="issue: cgroup v1 and v2, with delegation",
+        attack=True,
+    ),
+    Claim(
+        id="kernel.cgroup-v2-leaves-others-alone",
+        sentence="On v2 strangers' processes are never moved, and a late one undoes the claim.",
+        source="issue: cgroup v1 and v2, with delegation",
+        attack=True,
+    ),
+    Claim(
+        id="kernel.cgroup-v2-kill",
+        sentence="On v2 all of a leaf is ended at once.",
+        source="promise 24",
+        attack=True,
+    ),
+    Claim(
+        id="kernel.cgroup-v2-absent-is-told",
+        sentence="On v2 each cgroup that was tried is named with the reason.",
+        source="promise 77",
+    ),
+    Claim(
+        id="kernel.filter-covers-threads",
+        sentence="The system call filter covers threads that exist already.",
+        source="security anchor 4",
+        attack=True,
+    ),
+    Claim(
+        id="kernel.filter-every-rule",
+        sentence="The loaded filter refuses every call of the table with its errno.",
+        source="security anchor 4",
+        attack=True,
+    ),
+    Claim(
+        id="kernel.filter-final",
+        sentence="The filter cannot be taken off or replaced.",
+        source="security anchor 4",
+        attack=True,
+    ),
+    Claim(
+        id="kernel.filter-needs-no-new-privileges",
+        sentence="The filter is not loaded without no_new_privs.",
+        source="promise 49",
+    ),
+    Claim(
+        id="kernel.filter-ordinary-programs",
+        sentence="Ordinary programs run under the filter.",
+        source="promise 83",
+    ),
+    Claim(
+        id="kernel.neighbours-out-of-reach",
+        sentence="Limits, priority and affinity of other processes, pid 1 above all, cannot be changed.",
+        source="promises 16 and 20",
+        attack=True,
+    ),
+    Claim(
+        id="kernel.no-io-uring",
+        sentence="io_uring does not exist.",
+        source="promise 37",
+        attack=True,
+    ),
+    Claim(
+        id="kernel.no-new-namespaces",
+        sentence="No namespace can be made or entered.",
+        source="promise 44",
+        attack=True,
+    ),
+    Claim(
+        id="kernel.no-other-abi",
+        sentence="Calls through a foreign ABI end the process, x32 calls do not exist.",
+        source="promise 48",
+        attack=True,
+    ),
+    Claim(
+        id="kernel.no-shared-quotas",
+        sentence="Counters that the kernel keeps per user outside the namespaces cannot be used up.",
+        source="security anchor 5",
+        attack=True,
+    ),
+    Claim(
+        id="kernel.no-terminal-injection",
+        sentence="Nothing can be typed into a terminal.",
+        source="promise 28; CVE-2017-5226; CVE-2019-7303",
+        attack=True,
+    ),
+    Claim(
+        id="kernel.socket-families",
+        sentence="Socket families beyond the usual do not exist.",
+        source="promise 34",
+        attack=True,
+    ),
+    Claim(
+        id="kernel.unknown-calls",
+        sentence="Calls that the table does not know do not exist.",
+        source="security anchor 4",
+        attack=True,
+    ),
+)
