@@ -34,7 +34,7 @@ from typing import Any, NoReturn
 from protocell_guest import jail, janitor, wire
 from protocell_guest.guest import interpreter, warmups
 from protocell_guest.init import Init
-from protocell_guest.kernel import _libc, cgroups, limits, namespaces, seccomp
+from protocell_guest.kernel import cgroups, limits, namespaces, seccomp
 from protocell_guest.plan import Plan
 from protocell_guest.template import Template, Templates, enter_own_tree
 
@@ -233,7 +233,7 @@ def main(requests_fd: int, host_pid: int, preload: Sequence[str]) -> NoReturn:
     group = _claim_cgroup()
     _preload(preload, requests)
     _enter_own_tree(requests)
-    seccomp.build(_libc.machine())  # once, here; every context finds it made
+    seccomp.prepare()  # once, here; every context finds it made
     interpreter.warm()
     warm = warmups.for_packages(preload)
     warm()

@@ -185,7 +185,8 @@ PROCESSES = {
     "listeners": Trace(
         leave="""
         import socket
-        left = [socket.create_server(("127.0.0.1", 45679)), socket.create_server(("::1", 45679), family=socket.AF_INET6)]
+        left = [socket.create_server(("127.0.0.1", 45679)),
+                socket.create_server(("::1", 45679), family=socket.AF_INET6)]
         tell(len(left) == 2)
         """,
         look="""
@@ -378,7 +379,10 @@ def test_posix_message_queues_take_nothing_from_one_sandbox_to_the_next(inside: 
 
 @pytest.mark.twin("between-runs.keys")
 def test_secrets_can_be_kept_in_a_memory_file_instead(inside: Inside) -> None:
-    assert inside("f = os.memfd_create('kept'); os.write(f, b'x'); tell(os.pread(f, 1, 0).decode())") == "x"
+    assert (
+        inside("f = os.memfd_create('kept'); os.write(f, b'x'); tell(os.pread(f, 1, 0).decode())")
+        == "x"
+    )
 
 
 @pytest.mark.claim("between-runs.processes")
@@ -412,7 +416,8 @@ def test_what_a_crashed_context_patched_is_not_in_the_next_one_of_its_sandbox() 
     with Sandbox() as sandbox:
         leave = "import os, sys, json\njson.left = sys.left = left = 1\nos.environ['LEFT'] = '1'\nos._exit(1)"
         assert sandbox.run_code(leave).status != "ok"
-        look = "import json, os, sys; [hasattr(json, 'left'), hasattr(sys, 'left'), 'left' in globals(), 'LEFT' in os.environ]"
+        look = "import json, os, sys; [hasattr(json, 'left'), hasattr(sys, 'left'), 'left' in globals(), "
+        look += "'LEFT' in os.environ]"
 
         assert sandbox.run_code(look).text == "[False, False, False, False]"
 

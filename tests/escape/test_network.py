@@ -19,7 +19,7 @@ def listener6() -> Iterator[socket.socket]:
     with socket.socket(socket.AF_INET6) as server:
         server.bind(("::1", 0))
         server.listen(8)
-        server.setblocking(False)
+        server.settimeout(0)
         yield server
 
 
@@ -28,7 +28,7 @@ def unix_listener(name: str | bytes) -> socket.socket:
     server = socket.socket(socket.AF_UNIX)
     server.bind(name)
     server.listen(8)
-    server.setblocking(False)
+    server.settimeout(0)
     return server
 
 
@@ -83,9 +83,9 @@ def test_the_hosts_other_addresses_and_its_metadata_service_are_out_of_reach(
     inside: Inside,
 ) -> None:
     with socket.socket() as server:
-        server.bind(("0.0.0.0", 0))  # noqa: S104  (so that it could be reached by any address of this machine)
+        server.bind(("0.0.0.0", 0))  # so that it could be reached by any address of this machine
         server.listen(8)
-        server.setblocking(False)
+        server.settimeout(0)
         port = server.getsockname()[1]
         found = inside(
             f"""
@@ -157,8 +157,8 @@ def test_asyncio_and_multiprocessing_talk_over_their_own_sockets(inside: Inside)
 @pytest.mark.claim("network.no-datagrams")
 def test_no_datagram_leaves_the_sandbox(inside: Inside) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
-        server.bind(("0.0.0.0", 0))  # noqa: S104  (so that it could be reached by any address of this machine)
-        server.setblocking(False)
+        server.bind(("0.0.0.0", 0))  # so that it could be reached by any address of this machine
+        server.settimeout(0)
         port = server.getsockname()[1]
         found = inside(
             f"""
@@ -244,7 +244,7 @@ def test_sockets_of_the_host_by_abstract_name_are_out_of_reach(inside: Inside) -
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as datagrams,
     ):
         datagrams.bind(f"{name}-datagrams")
-        datagrams.setblocking(False)
+        datagrams.settimeout(0)
         found = inside(
             f"{_REACH}\n    tell([reach({name!r}), reach({f'{name}-datagrams'!r}),"
             " open('/proc/net/unix').read()])"
@@ -275,7 +275,10 @@ def test_sockets_of_the_host_by_path_are_out_of_reach(inside: Inside, folder: Pa
 def test_sockets_in_a_mounted_folder_lead_nowhere(inside: Inside, folder: Path) -> None:
     (folder / "deep").mkdir(mode=0o755)
     policy = Policy(mounts=[Mount(source=folder, target="/data")])
-    with unix_listener(str(folder / "socket")) as one, unix_listener(str(folder / "deep/er")) as two:
+    with (
+        unix_listener(str(folder / "socket")) as one,
+        unix_listener(str(folder / "deep/er")) as two,
+    ):
         (folder / "socket").chmod(0o777)
         (folder / "deep/er").chmod(0o777)
         os.link(folder / "socket", folder / "linked")
@@ -284,7 +287,11 @@ def test_sockets_in_a_mounted_folder_lead_nowhere(inside: Inside, folder: Path) 
             policy=policy,
         )
 
-        assert {error for outcome in found for error in outcome} <= {"ECONNREFUSED", "EACCES", "ENOENT"}
+        assert {error for outcome in found for error in outcome} <= {
+            "ECONNREFUSED",
+            "EACCES",
+            "ENOENT",
+        }
         assert not accepted(one)
         assert not accepted(two)
 

@@ -373,6 +373,35 @@ def test_init_has_a_handler_for_no_signal_but_that_of_its_children(marker: str) 
     assert [number for number in range(1, 65) if caught >> (number - 1) & 1] == [signal.SIGCHLD]
 
 
+@pytest.mark.claim("processes.init-unharmed")
+def test_init_survives_what_it_cannot_read_while_it_measures() -> None:
+    """Where there is no cgroup, init reads the sizes of all processes: unreadable and dead ones too."""
+    with Sandbox() as sandbox:
+        sandbox.run_code("kept = 41")
+        code = """
+            import time
+            PR_SET_DUMPABLE = 4
+            libc.prctl(PR_SET_DUMPABLE, 0)
+            reader, writer = os.pipe()
+            for _ in range(3):
+                if os.fork() == 0:
+                    os._exit(0)  # a zombie from now on
+            if os.fork() == 0:
+                grown = bytearray(64 << 20)
+                os.write(writer, b"!")
+                time.sleep(60)
+            os.read(reader, 1)
+            end = time.monotonic() + 0.5  # init looks every 50 ms
+            while time.monotonic() < end:
+                grown = bytearray(1 << 20)
+            tell(1)
+            """
+        execution = sandbox.run_code(program(code))
+
+        assert (execution.status, told(execution)) == ("ok", 1)
+        assert sandbox.run_code("kept + 1").text == "42"
+
+
 @pytest.mark.twin("processes.init-unharmed")
 def test_the_same_calls_aimed_at_oneself_work(inside: Inside) -> None:
     found = inside(

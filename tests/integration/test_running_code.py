@@ -56,7 +56,10 @@ def test_an_exception_comes_with_the_users_frames_and_lines_only():
     assert execution.status == "error"
     assert execution.reason == "the code raised ZeroDivisionError"
     assert execution.error is not None
-    assert (execution.error.name, execution.error.value) == ("ZeroDivisionError", "division by zero")
+    assert (execution.error.name, execution.error.value) == (
+        "ZeroDivisionError",
+        "division by zero",
+    )
     assert execution.error.traceback == (
         "Traceback (most recent call last):\n"
         '  File "<cell 1>", line 4, in <module>\n'
@@ -108,7 +111,9 @@ def test_top_level_await_works():
     ],
 )
 def test_each_end_has_a_true_status_and_keeps_what_was_written(code: str, status: str, reason: str):
-    execution = run_code("import sys\nprint('out', flush=True)\nprint('err', file=sys.stderr, flush=True)\n" + code)
+    execution = run_code(
+        "import sys\nprint('out', flush=True)\nprint('err', file=sys.stderr, flush=True)\n" + code
+    )
 
     assert (execution.status, execution.reason) == (status, reason)
     assert stdout(execution) == "out\n"
@@ -118,7 +123,8 @@ def test_each_end_has_a_true_status_and_keeps_what_was_written(code: str, status
 def test_death_by_recursion_in_c_is_told_and_the_next_call_works():
     with Sandbox() as sandbox:
         execution = sandbox.run_code(
-            "import sys\nsys.setrecursionlimit(10**9)\ndef f(): return f.__call__()\nf()", timeout=20
+            "import sys\nsys.setrecursionlimit(10**9)\ndef f(): return f.__call__()\nf()",
+            timeout=20,
         )
         assert execution.status in {"killed", "error", "out_of_memory"}
         assert sandbox.run_code("1 + 1").text == "2"
@@ -147,7 +153,9 @@ def test_a_timeout_ends_whatever_the_code_does_and_says_so(code: str):
 
 def test_a_limit_on_processor_time_ends_the_code_though_its_children_use_it():
     execution = run_code(
-        "import os\nfor _ in range(2): os.fork()\nwhile True: pass", policy=limited(cpu_seconds=0.4), timeout=30
+        "import os\nfor _ in range(2): os.fork()\nwhile True: pass",
+        policy=limited(cpu_seconds=0.4),
+        timeout=30,
     )
 
     assert execution.status == "timeout"
@@ -188,7 +196,8 @@ with open("/dev/shm/held", "wb") as file:
 
 def test_a_flood_of_output_ends_the_code_and_head_and_tail_are_kept():
     execution = run_code(
-        "print('head')\nwhile True: print('x' * 1000)", policy=limited(output_bytes=4096, output_total_bytes=4 * MIB)
+        "print('head')\nwhile True: print('x' * 1000)",
+        policy=limited(output_bytes=4096, output_total_bytes=4 * MIB),
     )
 
     assert execution.status == "output_limit"
@@ -199,7 +208,9 @@ def test_a_flood_of_output_ends_the_code_and_head_and_tail_are_kept():
 
 
 def test_a_closed_control_channel_is_told_within_a_bounded_time():
-    execution = run_code("import os, signal\nprint('x', flush=True)\nos.close(3)\nsignal.pause()", timeout=30)
+    execution = run_code(
+        "import os, signal\nprint('x', flush=True)\nos.close(3)\nsignal.pause()", timeout=30
+    )
 
     assert execution.status == "killed"
     assert execution.reason == "the code was ended: it closed its control channel"
@@ -207,7 +218,9 @@ def test_a_closed_control_channel_is_told_within_a_bounded_time():
 
 
 def test_bytes_that_are_not_the_protocol_end_the_code():
-    execution = run_code("import os, signal\nos.write(3, b'garbage!' * 10)\nsignal.pause()", timeout=30)
+    execution = run_code(
+        "import os, signal\nos.write(3, b'garbage!' * 10)\nsignal.pause()", timeout=30
+    )
 
     assert execution.status == "killed"
     assert execution.reason.startswith("the code was ended: it broke the protocol (")
@@ -239,7 +252,9 @@ def test_interrupt_raises_keyboardinterrupt_in_the_code_and_the_variables_live()
     with Sandbox() as sandbox:
         sandbox.run_code("x = 1")
         execution = sandbox.run_code(
-            "print('begun', flush=True)\nwhile True: pass", on_stdout=lambda _: sandbox.interrupt(), timeout=30
+            "print('begun', flush=True)\nwhile True: pass",
+            on_stdout=lambda _: sandbox.interrupt(),
+            timeout=30,
         )
 
         assert execution.status == "cancelled"
@@ -250,7 +265,9 @@ def test_interrupt_raises_keyboardinterrupt_in_the_code_and_the_variables_live()
 def test_kill_from_another_thread_ends_the_code_with_status_killed():
     sandbox = Sandbox()
     execution = sandbox.run_code(
-        "print('begun', flush=True)\nwhile True: pass", on_stdout=lambda _: sandbox.kill(), timeout=30
+        "print('begun', flush=True)\nwhile True: pass",
+        on_stdout=lambda _: sandbox.kill(),
+        timeout=30,
     )
 
     assert (execution.status, execution.reason) == ("killed", "the code was ended by the caller")
@@ -305,9 +322,28 @@ open("file", "wb").write(b"y" * 100_000)
 def test_what_was_enforced_is_on_every_result():
     enforced = set(run_code("1").enforced)
 
-    assert {"user-namespace", "pid-namespace", "mount-namespace", "network-namespace", "ipc-namespace"} <= enforced
-    assert {"uts-namespace", "cgroup-namespace", "new-root", "no-capabilities", "no-new-privileges"} <= enforced
-    assert {"seccomp", "landlock", "rlimits", "clean-environment", "closed-descriptors", "no-core-dumps"} <= enforced
+    assert {
+        "user-namespace",
+        "pid-namespace",
+        "mount-namespace",
+        "network-namespace",
+        "ipc-namespace",
+    } <= enforced
+    assert {
+        "uts-namespace",
+        "cgroup-namespace",
+        "new-root",
+        "no-capabilities",
+        "no-new-privileges",
+    } <= enforced
+    assert {
+        "seccomp",
+        "landlock",
+        "rlimits",
+        "clean-environment",
+        "closed-descriptors",
+        "no-core-dumps",
+    } <= enforced
     assert len(enforced & {"cgroup-v1", "cgroup-v2", "memory-watch"}) == 1
 
 
@@ -326,7 +362,10 @@ os.unlink("gone.txt")
     )
 
     assert execution.status == "ok", execution.error
-    assert {file.path: file.change for file in execution.files.values()} == {"out/sum.txt": "made", "text.txt": "changed"}
+    assert {file.path: file.change for file in execution.files.values()} == {
+        "out/sum.txt": "made",
+        "text.txt": "changed",
+    }
     assert execution.files["out/sum.txt"].text() == "8"
     assert execution.files["text.txt"].read() == "héllo!".encode()
     assert execution.files.removed == ("gone.txt",)
@@ -392,7 +431,10 @@ json.dumps([page, squares, database.execute("select x from t").fetchall(), zone,
 """
     )
 
-    assert execution.text == repr('["served", [0, 1, 4, 9], [[1]], 3600.0, "user"]'), (execution.error, execution.logs)
+    assert execution.text == repr('["served", [0, 1, 4, 9], [[1]], 3600.0, "user"]'), (
+        execution.error,
+        execution.logs,
+    )
 
 
 @pytest.mark.parametrize("value", [b"code", None, 1, ["x"]])
@@ -409,7 +451,13 @@ def test_a_timeout_that_is_none_is_refused_at_once(timeout: object):
 
 @pytest.mark.parametrize(
     "code, status",
-    [("", "ok"), ("\n\n# only a comment", "ok"), ("a\0b", "error"), ("'\ud800'", "error"), ("1 +", "error")],
+    [
+        ("", "ok"),
+        ("\n\n# only a comment", "ok"),
+        ("a\0b", "error"),
+        ("'\ud800'", "error"),
+        ("1 +", "error"),
+    ],
 )
 def test_odd_source_is_an_ordinary_result(code: str, status: str):
     assert run_code(code).status == status
@@ -427,7 +475,19 @@ def test_source_beyond_the_bound_is_refused_at_once():
 
 
 @pytest.mark.parametrize(
-    "name", ["../x", "a/../../x", "/etc/passwd", "a\nb", "a\0b", "x" * 300, "", ".", "a/" * 100 + "x", "\ud800"]
+    "name",
+    [
+        "../x",
+        "a/../../x",
+        "/etc/passwd",
+        "a\nb",
+        "a\0b",
+        "x" * 300,
+        "",
+        ".",
+        "a/" * 100 + "x",
+        "\ud800",
+    ],
 )
 def test_odd_file_names_are_refused_at_once(name: str):
     with pytest.raises(FileError):
@@ -442,7 +502,10 @@ def test_a_file_larger_than_its_limit_or_of_a_wrong_kind_is_refused():
 
 
 def test_a_full_workspace_refuses_a_file_with_the_reason():
-    with Sandbox(limited(workspace_bytes=65536)) as sandbox, pytest.raises(FileError, match="No space left"):
+    with (
+        Sandbox(limited(workspace_bytes=65536)) as sandbox,
+        pytest.raises(FileError, match="No space left"),
+    ):
         sandbox.files.write("big", b"x" * 200_000)
 
 

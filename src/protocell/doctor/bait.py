@@ -15,6 +15,7 @@ from pathlib import Path
 
 VARIABLE = "PROTOCELL_DOCTOR_BAIT"
 _WAITS = "import sys; sys.stdin.read()"
+_MARK = "protocell-doctor-bait"
 NAMESPACES = ("user", "pid", "mnt", "net", "ipc", "uts")
 
 
@@ -41,6 +42,7 @@ class Bait:
             "FOLDER": str(self.file.parent),
             "PORT": self.port,
             "PID": self.process.pid,
+            "MARK": _MARK,
             "VARIABLE": VARIABLE,
             "NAMESPACES": {
                 name: os.readlink(f"/proc/self/ns/{name}")
@@ -76,7 +78,7 @@ def laid_out() -> Iterator[Bait]:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         listener.settimeout(0)
         process = stack.enter_context(
-            subprocess.Popen([sys.executable, "-I", "-c", _WAITS], stdin=subprocess.PIPE)
+            subprocess.Popen([sys.executable, "-I", "-c", _WAITS, _MARK], stdin=subprocess.PIPE)
         )
         os.environ[VARIABLE] = secret
         stack.callback(os.environ.pop, VARIABLE, None)

@@ -22,10 +22,10 @@ class Check:
 
 def _separate(layer: str, kind: str) -> Check:
     program = f"str(os.readlink('/proc/self/ns/{kind}') != NAMESPACES['{kind}'])"
-    return Check(layer=layer, what="be in one of its own (works)", program=program, expected=YES)
+    return Check(layer=layer, what="be in one of its own (works)", program=program, expected=_YES)
 
 
-YES = ("True",)
+_YES = ("True",)
 _DONE = ("done",)
 _NO_RIGHT = ("EPERM",)
 
@@ -99,7 +99,7 @@ CHECKS = (
         layer="cgroup-namespace",
         what="read the name of its cgroup",
         program="str({line.split(':', 2)[2] for line in open('/proc/self/cgroup')} <= {'/\\n'})",
-        expected=YES,
+        expected=_YES,
     ),
     Check(
         layer="new-root",

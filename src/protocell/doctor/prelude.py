@@ -48,9 +48,15 @@ def neighbours():
     return {int(name) for name in os.listdir("/proc") if name.isdigit()} - {1, os.getpid()}
 
 def signal_host():
-    """A number that a process of ours has too says nothing about the one outside."""
-    taken = PID in neighbours() | {1, os.getpid()}
-    return "ESRCH" if taken else attempt(os.kill, PID, 0)
+    """A number that a process in here has too says nothing about the one outside."""
+    try:
+        with open(f"/proc/{PID}/cmdline", "rb") as file:
+            command = file.read()
+    except OSError:
+        command = b""
+    if command and MARK.encode() not in command:
+        return "ESRCH"
+    return attempt(os.kill, PID, 0)
 
 def descriptors():
     found = []

@@ -21,10 +21,6 @@ _PROGRAM = (
     "from protocell_guest.kernel import probe; probe.main()"
 )
 _ONE_OF_THEM = ("cgroup-v1", "cgroup-v2", "memory-watch")
-_INSIDE = (
-    *("pid-namespace", "mount-namespace", "network-namespace", "ipc-namespace", "uts-namespace"),
-    *("cgroup-namespace", "new-root", "no-capabilities"),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +32,7 @@ class Finding:
     step: str
     errno: int
     remedy: str
+    tried: bool
 
 
 def look() -> dict[str, Finding]:
@@ -63,13 +60,18 @@ def rows(findings: dict[str, Finding]) -> list[Row]:
         if layer in findings:
             shown.append(_row(layer, findings[layer]))
         elif layer not in _ONE_OF_THEM:
-            needs = "a user namespace" if layer in _INSIDE else "a sandbox"
-            trial = Trial(what=f"needs {needs} first", seen="not tried", held=True)
-            shown.append(Row(layer=layer, works="untried", tried=(trial,)))
+            shown.append(_untried(layer, "needs a sandbox first"))
     return shown
 
 
+def _untried(layer: str, why: str) -> Row:
+    trial = Trial(what=why, seen="not tried", held=True)
+    return Row(layer=layer, works="untried", tried=(trial,))
+
+
 def _row(layer: str, finding: Finding) -> Row:
+    if not finding.tried:
+        return _untried(layer, finding.step)
     if finding.works:
         trial = Trial(what=finding.step, seen="done", held=True)
         return Row(layer=layer, works="yes", tried=(trial,))

@@ -20,6 +20,7 @@ another one, and memory.peak, memory.events and the like on made-up files.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -41,6 +42,7 @@ class Group:
         self.name = name
         self._version = version
         self._directories = {key: f"{place}/{name}" for key, place in places.items()}
+        self.locks: list[int] = []  # open as long as the zygote lives: no sweep touches the group
 
     @classmethod
     def claim(cls, hierarchy: Hierarchy) -> Group:
@@ -54,6 +56,7 @@ class Group:
         if hierarchy.version == 2:
             _clear_the_place(hierarchy)
         cgroup_leaf.make(group.directories)
+        group.locks = [_hold(directory) for directory in group.directories]
         if hierarchy.version == 2:
             try:
                 _hand_on(group.directories[0], hierarchy.places)
@@ -78,6 +81,9 @@ class Group:
 
     def remove(self) -> bool:
         """Remove all leaves and the directory; False while a process is left in one."""
+        for lock in self.locks:
+            os.close(lock)
+        self.locks.clear()
         gone = [_remove_group(directory) for directory in self.directories]
         return all(gone)
 
@@ -104,8 +110,9 @@ def sweep(hierarchy: Hierarchy) -> int:
     for place in distinct(hierarchy.places.values()):
         for name in _folders(place):
             owner = _GROUP_NAME.fullmatch(name)
-            if owner and _is_gone(int(owner[1]), int(owner[2])):
-                removed += _remove_group(f"{place}/{name}")
+            path = f"{place}/{name}"
+            if owner and _is_gone(int(owner[1]), int(owner[2])) and not _is_held(path):
+                removed += _remove_group(path)
     return removed
 
 
@@ -127,6 +134,30 @@ def _is_gone(pid: int, started: int) -> bool:
         return True
     except PermissionError:
         return False
+    return False
+
+
+def _hold(directory: str) -> int:
+    """A lock on the directory for as long as the descriptor is open.
+
+    The number of a process means nothing to whoever shares our cgroups but not our pid namespace.
+    """
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    return descriptor
+
+
+def _is_held(directory: str) -> bool:
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
     return False
 
 

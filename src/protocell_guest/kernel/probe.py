@@ -45,6 +45,13 @@ class Finding:
     errno: int = 0
     remedy: str = ""
     """Where the kernel's answer itself tells what to do."""
+    tried: bool = True
+    """False for what can only be had in a user namespace, where there is none."""
+
+
+def _not_tried(layer: str) -> Finding:
+    needs = "needs a user namespace first"
+    return Finding(layer=layer, works=False, step=needs, remedy=needs, tried=False)
 
 
 class _Step:
@@ -62,14 +69,11 @@ _Trial = Callable[[_Step], None]
 
 
 def look() -> list[Finding]:
-    """Try everything; takes some milliseconds.
-
-    What can only be had in a user namespace is left out where there is none.
-    """
+    """Try everything; takes some milliseconds."""
     users = _try("user-namespace", _become_inner_user, namespaces.CLONE_NEWUSER)
     return [
         users,
-        *(_look_inside() if users.works else ()),
+        *(_look_inside() if users.works else map(_not_tried, _INSIDE)),
         _try("no-new-privileges", _set_no_new_privileges),
         _try("seccomp", _install_filter),
         _look_for_landlock(),
@@ -215,6 +219,9 @@ _NAMESPACES: dict[str, tuple[int, _Trial]] = {
     "uts-namespace": (namespaces.CLONE_NEWUTS, _set_host_name),
     "cgroup-namespace": (namespaces.CLONE_NEWCGROUP, _nothing),
 }
+
+
+_INSIDE = (*_NAMESPACES, "new-root", "no-capabilities")
 
 
 def _look_for_landlock() -> Finding:

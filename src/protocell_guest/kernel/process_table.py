@@ -155,8 +155,8 @@ class Meter:
     def _read(self, path: str) -> bytes:
         try:
             descriptor = self._open(path)
-        except FileNotFoundError:
-            return b""  # ended since it was listed
+        except (FileNotFoundError, ProcessLookupError):
+            return b""  # ended since it was listed; a zombie has no smaps_rollup to open (6.18: ESRCH)
         try:
             return os.read(descriptor, 8192)
         except ProcessLookupError:
@@ -169,7 +169,11 @@ class Meter:
         return int(fields[1]) * _PAGE if fields else 0
 
     def _proportional(self, pid: str) -> int:
-        for line in self._read(f"{pid}/smaps_rollup").split(b"\n"):
+        try:
+            text = self._read(f"{pid}/smaps_rollup")
+        except PermissionError:  # it made itself unreadable (PR_SET_DUMPABLE): then it pays in full
+            return self._resident(pid)
+        for line in text.split(b"\n"):
             if line.startswith(b"Pss:"):
                 return int(line.split()[1]) * 1024
         return 0
