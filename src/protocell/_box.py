@@ -2,11 +2,12 @@
 
 Theory of operation
 -------------------
-``control`` (SEQPACKET) leads to init, which is ours: its word on how a context ended and what it
-used is taken from the kernel.  ``channel`` (stream), ``stdout`` and ``stderr`` (pipes) lead to model
-code: nothing that comes from there is believed or blocks us.  ``workspace`` is a folder descriptor
-into the sandbox's tmpfs.  All of them are this object's, non-blocking, and closed by ``close``;
-closing ``control`` ends the sandbox, and the kernel then ends all of its processes.
+``control`` (SEQPACKET) leads to init, which is ours: its word on how a context ended and what it used
+is taken from the kernel.  ``channel`` (stream), ``stdout`` and ``stderr`` (pipes) lead to model code:
+nothing that comes from there is believed or blocks us.  ``workspace`` is a folder descriptor into the
+sandbox's tmpfs, ``_folder`` one of the context's folder in /proc.  All of them are this object's,
+non-blocking, and closed by ``close``; closing ``control`` ends the sandbox, and the kernel then ends
+all of its processes.
 
 Only one task waits on a box at a time; ``interrupt`` and ``end`` may come from any thread, since a
 packet is sent whole or not at all.
@@ -15,6 +16,7 @@ packet is sent whole or not at all.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import socket
@@ -26,10 +28,19 @@ from protocell._remedies import explain_failure
 from protocell._waiter import Waiter
 from protocell.errors import FileError, SandboxDiedError, SetupError
 from protocell_guest import wire
+from protocell_guest.usage import Totals, read_peak, read_totals, reset_peak, spent
 
 SETUP_SECONDS = 30.0
 ANSWER_SECONDS = 10.0
-_MAX_GREETING_BYTES = 1 << 16
+
+
+OUT_OF_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE})
+
+
+def out_of_descriptors() -> SetupError:
+    """This process, not the sandbox, has too many open files."""
+    message = "this process has no descriptor left: close sandboxes, or raise its limit (ulimit -n)"
+    return SetupError(message, step="descriptors", errno=errno.EMFILE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +49,7 @@ class Exit:
 
     cause: str | None  # None: by itself; "cpu", "memory": a limit; "host": we asked for it
     status: int  # as of waitpid(2)
-    usage: dict[str, Any]
+    usage: dict[str, Any]  # as of ``Box.usage``
 
 
 class Box(Protocol):
@@ -57,11 +68,15 @@ class Box(Protocol):
         ...
 
     def begin(self, cpu_seconds: float) -> None:
-        """Start measuring one execution."""
+        """Start measuring one execution; called when the code has just been sent."""
+        ...
+
+    def watch(self) -> None:
+        """The execution takes more than a moment: have its limits watched; does not wait."""
         ...
 
     async def usage(self, waiter: Waiter) -> dict[str, Any]:
-        """What it used."""
+        """What it used: user, system (seconds), processes, bytes_written, peak_memory, oom_kills."""
         ...
 
     async def ended(self, waiter: Waiter) -> Exit:
@@ -132,7 +147,11 @@ class KernelBox:
         self.stdout = self.stderr = self.workspace = -1
         self.enforced: tuple[str, ...] = ()
         self.alive = False
+        self._folder = -1
         self._exit: Exit | None = None
+        self._totals: Totals | None = None
+        self._cpu_seconds = 0.0
+        self._watched = False
 
     @property
     def notice(self) -> int:
@@ -146,34 +165,19 @@ class KernelBox:
         message, descriptors = await self._packet(waiter, deadline, "ready", "context", "failed")
         if message["event"] == "failed":
             raise explain_failure(message["step"], message["errno"], message["detail"])
-        self._close("stdout", "stderr")
+        self._close("stdout", "stderr", "_folder")
         self.channel.close()
-        channel, self.stdout, self.stderr, workspace = descriptors
+        channel, self.stdout, self.stderr, workspace, self._folder = descriptors
         if self.workspace < 0:
             self.workspace = workspace
         else:  # whoever knows the workspace by the first descriptor goes on using that
             os.close(workspace)
-        self.channel = socket.socket(fileno=channel)
+        self.channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, channel)
         for descriptor in (channel, self.stdout, self.stderr):
             os.set_blocking(descriptor, False)
-        greeting = await self._greeting(waiter, deadline)
-        if greeting["event"] == "failed":
-            raise explain_failure(greeting["step"], greeting["errno"], greeting["detail"])
-        self.enforced = tuple(sorted(greeting["enforced"]))
+        self.enforced = tuple(sorted(message["enforced"]))
         self.alive = True
-        self._exit = None
-
-    async def _greeting(self, waiter: Waiter, deadline: float) -> dict[str, Any]:
-        # No model code has run there yet: this one frame is ours, and still read with bounds.
-        reader = wire.FrameReader(_MAX_GREETING_BYTES)
-        while await waiter.wait([self.channel.fileno()], [], deadline):
-            data = self.channel.recv(_MAX_GREETING_BYTES)
-            if not data:
-                raise SetupError("the new interpreter ended before it was ready", step="context")
-            frames = reader.feed(data)
-            if frames:
-                return frames[0]
-        raise SetupError("the new interpreter was not ready in time", step="context")
+        self._exit = self._totals = None
 
     async def renew(self, waiter: Waiter) -> None:
         self._send({"op": "context"})
@@ -192,22 +196,45 @@ class KernelBox:
         return self._note_exit(message)
 
     def _note_exit(self, message: dict[str, Any]) -> Exit:
-        self._exit = Exit(message["cause"], message["status"], message["usage"])
+        used = self._spent(Totals(*message["totals"]))
+        memory = {name: message[name] for name in ("peak_memory", "oom_kills")}
+        self._exit = Exit(message["cause"], message["status"], used | memory)
         self.alive = False
         return self._exit
 
     # -- measuring and files ----------------------------------------------------------------------
 
     def begin(self, cpu_seconds: float) -> None:
-        self._send({"op": "begin", "cpu_seconds": cpu_seconds})
+        self._cpu_seconds, self._watched = cpu_seconds, False
+        if self._totals is None:
+            with contextlib.suppress(OSError):  # ended already: its notice is on the way
+                self._totals = read_totals(self._folder)
+            if "memory-watch" in self.enforced:
+                self.watch()  # from now on it may hold memory between executions, too
+
+    def watch(self) -> None:
+        if not self._watched:
+            self._watched = True
+            self._send({"op": "watch", "cpu_seconds": self._cpu_seconds})
 
     async def usage(self, waiter: Waiter) -> dict[str, Any]:
-        self._send({"op": "usage"})
-        message, _ = await self._packet(waiter, time.monotonic() + ANSWER_SECONDS, "usage")
-        if message["usage"] is None and self._exit is not None:  # it ended just now
-            return self._exit.usage
-        usage: dict[str, Any] = message["usage"] or {}
-        return usage
+        """As init sees the whole tree if it was watched, else of the context and what it reaped."""
+        used: dict[str, Any] = {"oom_kills": 0, "peak_memory": 0}
+        if self._watched:
+            self._send({"op": "rest"})
+            message, _ = await self._packet(waiter, time.monotonic() + ANSWER_SECONDS, "rested")
+            used = {name: message[name] for name in used}
+        try:
+            peak = read_peak(self._folder)
+            reset_peak(self._folder)
+            used["peak_memory"] = max(used["peak_memory"], peak)
+            return used | self._spent(read_totals(self._folder))
+        except OSError:  # it has ended just now
+            return (await self.ended(waiter)).usage
+
+    def _spent(self, now: Totals) -> dict[str, float]:
+        before, self._totals = self._totals or now, now
+        return spent(before, now)
 
     async def create(self, path: str, waiter: Waiter) -> int:
         self._send({"op": "create", "path": path})
@@ -266,4 +293,4 @@ class KernelBox:
                 self._control.shutdown(socket.SHUT_RDWR)
         self._control.close()
         self.channel.close()
-        self._close("stdout", "stderr", "workspace")
+        self._close("stdout", "stderr", "workspace", "_folder")

@@ -152,6 +152,7 @@ class ProcessBox:
         if message["event"] == "failed":
             raise _explained(message["step"], message["errno"], message["detail"])
         self.enforced = tuple(sorted(message["enforced"]))
+        self._send({"op": "begin"})  # from here on, what is used is the code's
         self._exit = None
         self.alive = True
 
@@ -203,18 +204,23 @@ class ProcessBox:
 
     # -- measuring and files ----------------------------------------------------------------------
 
-    def begin(self, cpu_seconds: float) -> None:  # noqa: ARG002  (the interpreter limits itself)
-        self._send({"op": "begin"})
+    def begin(self, cpu_seconds: float) -> None:
+        """Nothing to do: each execution is measured from the end of the one before."""
+
+    def watch(self) -> None:
+        """Nothing to do: the interpreter has set its own limits."""
 
     async def usage(self, waiter: Waiter) -> dict[str, Any]:
-        self._send({"op": "usage"})
-        message = await self._message(waiter, time.monotonic() + ANSWER_SECONDS, "usage")
+        try:
+            self._send({"op": "usage"})
+            message = await self._message(waiter, time.monotonic() + ANSWER_SECONDS, "usage")
+        except SandboxDiedError:
+            return {}  # the code has done it, and come to its end: nobody knows what it used
         if message["usage"] is None and self._exit is not None:  # it ended just now
             return self._exit.usage
-        used: dict[str, Any] = message["usage"] or {}
-        return used
+        return dict(message["usage"] or {})
 
-    async def create(self, path: str, waiter: Waiter) -> int:  # noqa: ARG002  (needs no waiting)
+    async def create(self, path: str, waiter: Waiter) -> int:  # noqa: ARG002  (does not wait)
         try:
             return create(self.workspace, path.split("/"))
         except (OSError, Refused) as error:
@@ -255,8 +261,7 @@ class ProcessBox:
         self.alive = False
         self._kill_group()
         return SandboxDiedError(
-            "the sandbox ended (its supervisor was killed, or does not answer); its variables are "
-            "lost, make a new one"
+            "the sandbox ended (its supervisor was killed); its variables are lost, make a new one"
         )
 
     def _kill_group(self) -> None:
@@ -289,9 +294,7 @@ class ProcessBox:
 
 def _explained(step: str, code: int, detail: str) -> ProtocellError:
     if step in PROCESS_LAYERS:
-        message = f"cannot enforce {step}: {detail}"
-        remedy = "see docs/adr/0006-process-isolation.md for what is needed"
-        return UnsupportedError(message, missing=(step,), remedy=remedy)
+        return UnsupportedError(f"cannot enforce {step}: {detail}", missing=(step,), remedy=detail)
     if step == "preload":
         detail += "; install it for this interpreter or leave it out of preload"
     return SetupError(f"the sandbox could not start: {detail}", step=step, errno=code)

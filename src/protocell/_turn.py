@@ -39,6 +39,7 @@ from protocell_guest import wire
 _READ_BYTES = 1 << 16
 _MAX_PIPE_BYTES = 1 << 20  # /proc/sys/fs/pipe-max-size: more cannot be waiting in one
 _HUNG_UP_SECONDS = 1.0
+_MOMENT_SECONDS = 0.02  # what is shorter uses too little to be watched, and is not held up by it
 
 OnOutput = Callable[[bytes], None]
 
@@ -95,7 +96,6 @@ class Turn:
         """Run the code to one of its ends."""
         started = time.monotonic()
         deadline = started + wall_seconds
-        self._box.begin(self._limits.cpu_seconds)
         request = {
             "op": "execute",
             "id": self._number,
@@ -122,13 +122,18 @@ class Turn:
         """Until the code says that it is done (None), or another end."""
         channel, notice = self._box.channel.fileno(), self._box.notice
         pipes = set(self._pipes)
-        unsent = memoryview(request)
+        unsent = self._send(memoryview(request))
+        self._box.begin(self._limits.cpu_seconds)
+        until = min(deadline, time.monotonic() + _MOMENT_SECONDS)
         while True:
-            unsent = self._send(unsent)
             writers = [channel] if unsent else []
-            ready = await waiter.wait([channel, notice, *pipes], writers, deadline)
-            if not ready:
+            ready = await waiter.wait([channel, notice, *pipes], writers, until)
+            if not ready and until == deadline:
                 return End.DEADLINE
+            if until != deadline and time.monotonic() >= until:
+                self._box.watch()
+                until = deadline
+            unsent = self._send(unsent)
             # A pipe that the code closed stays readable for ever: it is not waited on any more.
             pipes -= {pipe for pipe in ready & pipes if not self._read_pipe(pipe)}
             if self._written > self._limits.output_total_bytes:

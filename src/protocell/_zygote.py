@@ -65,7 +65,9 @@ class Zygote:
         self.environment = environment
         self._facts: Facts | None = None
         self._lock = threading.Lock()
-        self._plans: dict[Policy, dict[str, Any]] = {}
+        self._sending = threading.Lock()  # a number must not overtake its plan
+        self._numbers: OrderedDict[Policy, int] = OrderedDict()
+        self._plan_count = 0
         self._pools: OrderedDict[Policy, deque[Pending]] = OrderedDict()
         self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._errors, errors_writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -184,23 +186,26 @@ class Zygote:
         except OSError:
             return  # it is gone; whoever needs it next starts another
 
-    def _plan(self, policy: Policy, facts: Facts) -> dict[str, Any]:
-        """The plan as a message; made once for each policy, since it looks at the file tree."""
-        plan = self._plans.get(policy)
-        if plan is None:
-            if len(self._plans) >= _PLANS_KEPT:
-                self._plans.clear()
-            plan = self._plans[policy] = make_plan(policy, facts).to_message()
-        return plan
+    def _message(self, policy: Policy, facts: Facts) -> dict[str, Any]:
+        """A policy's plan the first time, its number from then on (the zygote keeps the plans)."""
+        number = self._numbers.get(policy)
+        if number is not None:
+            self._numbers.move_to_end(policy)
+            return {"number": number}
+        plan = make_plan(policy, facts).to_message()
+        number = len(self._numbers)
+        if number == _PLANS_KEPT:
+            _, number = self._numbers.popitem(last=False)
+        self._numbers[policy] = number
+        return {"number": number, "plan": plan}
 
     def _request(self, policy: Policy, facts: Facts) -> Pending:
-        plan = self._plan(policy, facts)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         pending = Pending(ours)
         try:
-            message = {"op": "spawn", "plan": plan}
-            wire.send_packet(self._requests, message, [theirs.fileno()])
-        except OSError:
+            with self._sending:
+                wire.send_packet(self._requests, self._message(policy, facts), [theirs.fileno()])
+        except BaseException:
             pending.close()
             raise
         finally:

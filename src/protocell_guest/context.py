@@ -4,26 +4,28 @@ Theory of operation
 -------------------
 ``start`` runs in init.  It makes the socket and the two pipes of the context and forks; init keeps
 none of their ends but hands the host's ends out.  The child puts the pipes on 1 and 2, the socket on
-3, gives up everything (``jail.confine``), and only then reads a request.  A step that fails is told on
-the socket, in place of the greeting, and the child ends.
+3, gives up everything (``jail.confine``), greets with what is enforced, and only then reads a
+request.  Init waits for that greeting, so that what the host gets is ready, on init's word.
 """
 
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from protocell_guest import jail, wire
 from protocell_guest.guest import loop
 from protocell_guest.guest.interpreter import Interpreter
-from protocell_guest.kernel import cgroups, namespaces, process_table
+from protocell_guest.kernel import cgroups, namespaces
 from protocell_guest.plan import Plan
 
 _OOM_SCORE_OF_CODE = b"500"
+_MAX_GREETING_BYTES = 1 << 16
 _UNEXPECTED = 70  # EX_SOFTWARE of sysexits.h
 
 
@@ -32,7 +34,16 @@ class Context:
     """The live interpreter of a sandbox, seen from init."""
 
     pid: int
-    meter: process_table.Meter
+    folder: int  # its folder in init's private /proc
+    enforced: list[str]
+
+
+class NotReadyError(Exception):
+    """A new context did not get so far that it could run code."""
+
+    def __init__(self, failure: dict[str, Any]) -> None:
+        super().__init__(failure)
+        self.failure = failure
 
 
 def start(
@@ -43,8 +54,14 @@ def start(
     inherited_data: int,
     proc: int,
     warm: Callable[[], None],
+    cancelled: Sequence[int],
 ) -> tuple[Context, list[int]]:
-    """Fork a context; also the host's ends of its socket, standard output and standard error."""
+    """Fork a context; also the host's ends of its socket, standard output and standard error.
+
+    Raises:
+        NotReadyError: a step of the confinement failed.
+        InterruptedError: one of ``cancelled`` became readable.
+    """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     out_reader, out_writer = os.pipe2(os.O_CLOEXEC)
     err_reader, err_writer = os.pipe2(os.O_CLOEXEC)
@@ -59,7 +76,28 @@ def start(
     os.close(out_writer)
     os.close(err_writer)
     _make_preferred_victim(pid, proc)
-    return Context(pid, process_table.Meter(proc, pid)), [ours.detach(), out_reader, err_reader]
+    folder = os.open(str(pid), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=proc)
+    greeting = _greeting(ours, cancelled)
+    if greeting["event"] != "ready":
+        raise NotReadyError(greeting)
+    return Context(pid, folder, greeting["enforced"]), [ours.detach(), out_reader, err_reader]
+
+
+def _greeting(channel: socket.socket, cancelled: Sequence[int]) -> dict[str, Any]:
+    """The first frame of the new context: no code of the model has run there yet."""
+    frames: list[dict[str, Any]] = []
+    reader = wire.FrameReader(_MAX_GREETING_BYTES)
+    poll = select.poll()
+    for descriptor in (channel.fileno(), *cancelled):
+        poll.register(descriptor, select.POLLIN)
+    while not frames:
+        if any(descriptor in cancelled for descriptor, _ in poll.poll()):
+            raise InterruptedError
+        data = channel.recv(_MAX_GREETING_BYTES)
+        if not data:
+            return {"event": "failed", "step": "context", "errno": 0, "detail": "it ended at once"}
+        frames = reader.feed(data)
+    return frames[0]
 
 
 def _make_preferred_victim(pid: int, proc: int) -> None:

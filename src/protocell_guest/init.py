@@ -27,20 +27,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from protocell_guest import context, jail, wire
+from protocell_guest import context, jail, usage, wire
 from protocell_guest.context import Context
 from protocell_guest.kernel import beneath, cgroups, process_table
 from protocell_guest.plan import HOME, Plan
 from protocell_guest.template import Template
 
+_WATCH_MILLISECONDS = 50
+_IDLE_MILLISECONDS = 250
+
 
 @dataclass(slots=True)
 class Watch:
-    """What the running execution may still use; checked now and then, not at every call."""
+    """What the running execution may still use; looked at only if it takes more than a moment."""
 
     cpu_total: float = float("inf")
     memory: int = 0  # bytes; 0 where a cgroup does it
-    active: bool = False
+    active: bool = False  # an execution is going on
+    used: bool = False  # one has been going on: what it started may be there still
 
 
 class Init:
@@ -65,7 +69,7 @@ class Init:
         self._steps = jail.Steps(waive=frozenset(plan.waive))
         self._context: Context | None = None
         self._watch = Watch()
-        self._oom_kills_before = 0
+        self._oom_kills = 0
         self._template = template
         self._inherited_data = inherited_data
 
@@ -94,6 +98,7 @@ class Init:
     def _build(self) -> None:
         self._proc = jail.enter(self._plan, self._template, self._steps)
         self._steps.enforced.append("clean-environment")
+        self._table = process_table.Table(self._proc)
         self._workspace = os.open(HOME, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._wake, self._wake_writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
@@ -106,15 +111,23 @@ class Init:
     # -- contexts ---------------------------------------------------------------------------------
 
     def _start_context(self, event: str) -> None:
-        self._context, handles = context.start(
-            self._plan,
-            self._steps,
-            leaf=self._leaf,
-            inherited_data=self._inherited_data,
-            proc=self._proc,
-            warm=self._warm,
-        )
-        self._tell({"event": event}, [*handles, self._workspace])
+        try:
+            self._context, handles = context.start(
+                self._plan,
+                self._steps,
+                leaf=self._leaf,
+                inherited_data=self._inherited_data,
+                proc=self._proc,
+                warm=self._warm,
+                cancelled=(self._control.fileno(), self._zygote),
+            )
+        except context.NotReadyError as error:
+            self._tell(error.failure)
+            os._exit(1)
+        except InterruptedError:
+            os._exit(0)
+        message = {"event": event, "enforced": self._context.enforced}
+        self._tell(message, [*handles, self._workspace, self._context.folder])
         for handle in handles:
             os.close(handle)
 
@@ -124,59 +137,52 @@ class Init:
         self._watch.active = False
         if ending is None:
             return
-        report = self._usage(ending)
+        totals = usage.read_totals(ending.folder)
         with contextlib.suppress(ProcessLookupError):  # nobody is left to kill
             os.kill(-1, signal.SIGKILL)
         status = _reap_all(ending.pid)
-        ending.meter.close()
-        if cause is None and self._out_of_memory_kills():
+        os.close(ending.folder)
+        report = self._report()
+        if cause is None and report["oom_kills"]:
             cause = "memory"
         if cause == "memory":
             jail.clear_scratch(self._plan, self._template)
-        self._tell({"event": "exited", "cause": cause, "status": status, "usage": report})
+        message = {"event": "exited", "cause": cause, "status": status, "totals": totals}
+        self._tell(message | report)
 
     # -- measuring --------------------------------------------------------------------------------
 
-    def _out_of_memory_kills(self) -> int:
-        """Processes that the kernel ended for memory since the execution began."""
+    def _report(self) -> dict[str, int]:
+        """What the whole tree used of memory since the last report."""
+        peak, self._table.peak_memory = self._table.peak_memory, 0
         if self._leaf is None:
-            return 0
-        return self._leaf.usage().oom_kills - self._oom_kills_before
+            return {"peak_memory": peak, "oom_kills": 0}
+        leaf = self._leaf.usage()
+        kills, self._oom_kills = leaf.oom_kills - self._oom_kills, leaf.oom_kills
+        self._leaf.reset_peak()
+        return {"peak_memory": leaf.peak_bytes or 0, "oom_kills": kills}
 
-    def _usage(self, live: Context) -> dict[str, Any]:
-        report = live.meter.read()
-        report["oom_kills"] = 0
-        if self._leaf is not None:
-            leaf = self._leaf.usage()
-            report["oom_kills"] = leaf.oom_kills - self._oom_kills_before
-            report["peak_memory"] = leaf.peak_bytes or report["peak_memory"]
-        return report
-
-    def _begin(self, request: dict[str, Any]) -> None:
-        if self._context is None:
-            return
-        if self._leaf is not None:
-            self._leaf.reset_peak()
-            self._oom_kills_before = self._leaf.usage().oom_kills
-        usage = self._context.meter.begin()
-        self._watch.cpu_total = usage + float(request["cpu_seconds"])
-        self._watch.active = True
+    def _begin_watch(self, cpu_seconds: float) -> None:
+        self._watch.cpu_total = self._table.cpu_total() + cpu_seconds
+        self._watch.active = self._watch.used = True
 
     def _pause(self) -> int | None:
-        """Milliseconds until the next look at the watch; None when nothing runs."""
-        if not self._watch.active or self._context is None:
+        """Milliseconds until the next look at the watch; None when nothing can happen."""
+        if self._context is None or not self._watch.used:
             return None
         if self._watch.memory:
-            return 50
-        left = self._watch.cpu_total - self._context.meter.cpu_total()
-        return max(50, int(1000 * left / (os.cpu_count() or 1)))
+            return _WATCH_MILLISECONDS if self._watch.active else _IDLE_MILLISECONDS
+        if not self._watch.active:
+            return None
+        left = self._watch.cpu_total - self._table.cpu_total()
+        return max(_WATCH_MILLISECONDS, int(1000 * left / (os.cpu_count() or 1)))
 
     def _check_watch(self) -> None:
-        if not self._watch.active or self._context is None:
+        if self._context is None or not self._watch.used:
             return
-        if self._context.meter.cpu_total() > self._watch.cpu_total:
+        if self._watch.active and self._table.cpu_total() > self._watch.cpu_total:
             self._end_context("cpu")
-        elif self._watch.memory and self._context.meter.memory() > self._watch.memory:
+        elif self._watch.memory and self._table.memory() > self._watch.memory:
             self._end_context("memory")
 
     # -- the loop ---------------------------------------------------------------------------------
@@ -211,12 +217,11 @@ class Init:
         if request is None:
             return False
         operation = request["op"]
-        if operation == "begin":
-            self._begin(request)
-        elif operation == "usage":
+        if operation == "watch":
+            self._begin_watch(request["cpu_seconds"])
+        elif operation == "rest":
             self._watch.active = False
-            report = self._usage(self._context) if self._context is not None else None
-            self._tell({"event": "usage", "usage": report})
+            self._tell({"event": "rested", **self._report()})
         elif operation == "interrupt":
             if self._context is not None:
                 os.kill(self._context.pid, signal.SIGINT)

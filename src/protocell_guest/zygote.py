@@ -56,6 +56,7 @@ class Zygote:
         self._self = os.pidfd_open(os.getpid())
         self._ids = namespaces.outer_ids()
         self._templates = Templates()
+        self._plans: dict[int, Plan] = {}
         self._data = limits.data_in_use()
         self._leaves: dict[int, cgroups.Leaf | None] = {}
         self._count = 0
@@ -84,8 +85,8 @@ class Zygote:
             return False
         control = socket.socket(fileno=received[0])
         try:
-            self._spawn(Plan.from_message(request["plan"]), control)
-        except (OSError, ValueError) as error:
+            self._spawn(self._plan(request), control)
+        except (OSError, ValueError, KeyError) as error:
             failure = {
                 "event": "failed",
                 "step": "clone",
@@ -96,6 +97,13 @@ class Zygote:
         finally:
             control.close()
         return True
+
+    def _plan(self, request: dict[str, Any]) -> Plan:
+        """A plan comes whole once, and by its number from then on."""
+        number = request["number"]
+        if "plan" in request:
+            self._plans[number] = Plan.from_message(request["plan"])
+        return self._plans[number]
 
     def _spawn(self, plan: Plan, control: socket.socket) -> None:
         template = self._templates.get(plan)

@@ -436,6 +436,27 @@ def test_a_layer_that_is_there_stays_on_when_it_is_waived():
     assert {"landlock", "seccomp"} <= set(json.loads(done.out)["enforced"])
 
 
+def test_the_weaker_isolation_is_named_for_what_it_is():
+    done = run("open('a.txt', 'w').write('x');", "--isolation", "process", "-q")
+    told = run("6 * 7", "--isolation", "process")
+
+    assert (done.code, done.err) == (0, b"")
+    assert (told.code, told.text, told.messages) == (
+        0,
+        "42\n",
+        "protocell: ok in T; NOT a sandbox: --isolation process has no kernel boundary\n",
+    )
+
+
+def test_the_weaker_isolation_is_ended_like_the_stronger_one():
+    with started("run", "-", "--isolation", "process", code=_CATCHES + "time.sleep(60)") as process:
+        read_until(process.stdout.fileno(), b"started\n")
+        interrupt(process)
+        read_until(process.stdout.fileno(), b"caught\n")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == EXIT_CODES["killed"]
+
+
 # -- signals -----------------------------------------------------------------------------------------
 
 _WAITS = "import time\nprint('started', flush=True)\ntime.sleep(60)\n"

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import select
+import shutil
 import signal
 import stat
 import subprocess
@@ -35,6 +36,14 @@ PATIENCE_SECONDS = 5.0
 LAYERS = ("clean-environment", "isolated-mode", "rlimits", "session", "temporary-directory")
 RESIST = "for n in {*range(1, 32)} - {9, 19}: signal.signal(n, signal.SIG_IGN)"
 SLEEPER = "import subprocess; child = subprocess.Popen(['sleep', '1000'])"
+
+
+@pytest.fixture
+def moved() -> Iterator[Path]:
+    """A place to which code can move its folder, emptied by the test because nobody else can."""
+    path = Path(f"{os.path.realpath(tempfile.gettempdir())}/moved-{os.getpid()}")
+    yield path
+    shutil.rmtree(path)
 
 
 @pytest.fixture
@@ -528,6 +537,16 @@ def test_code_that_kills_its_supervisor_ends_itself_and_leaves_nothing(sandbox: 
     assert is_gone(folder)
 
 
+def test_code_that_kills_its_supervisor_and_comes_to_its_end_is_told_by_its_end(sandbox: Sandbox):
+    code = "import os; os.kill(os.getppid(), 9); 1"
+
+    execution = sandbox.run_code(code)
+
+    assert execution.status in ("ok", "killed")  # whichever the host hears of first
+    with pytest.raises(SandboxDiedError):
+        sandbox.run_code("1")
+
+
 def test_code_that_stops_its_supervisor_holds_nobody(sandbox: Sandbox):
     started = time.monotonic()
 
@@ -784,22 +803,35 @@ def test_a_home_that_the_code_has_moved_away_is_no_home_for_the_next(sandbox: Sa
     assert caught.value.missing == ("temporary-directory",)
 
 
-def test_a_folder_that_the_code_has_renamed_is_emptied_and_nothing_else_is_touched(
-    tmp_path: Path,
-):
-    (tmp_path / "kept").write_text("kept")
-    moved = f"{tempfile.gettempdir()}/moved-{os.getpid()}"
-    code = f"""
+MOVE = """
 import os
 open('file', 'w').close(); here = os.path.dirname(os.getcwd())
-os.rename(here, {moved!r}); os.symlink({str(tmp_path)!r}, here)"""
+os.rename(here, {moved!r}); os.symlink({link!r}, here)"""
+
+
+def test_a_folder_that_the_code_has_renamed_is_emptied_and_nothing_else_is_touched(
+    tmp_path: Path, moved: Path
+):
+    (tmp_path / "kept").write_text("kept")
     with Sandbox(PROCESS) as sandbox:
         folder = folder_of(sandbox)
+        code = MOVE.format(moved=str(moved), link=str(tmp_path))
         assert sandbox.run_code(code).status == "ok"
 
-    try:
-        assert os.listdir(moved) == []
-        assert (tmp_path / "kept").read_text() == "kept"
-    finally:
-        os.rmdir(moved)
-        folder.unlink()
+    assert becomes_true(lambda: os.listdir(moved) == [])
+    assert (tmp_path / "kept").read_text() == "kept"
+    folder.unlink()
+
+
+def test_a_link_in_the_place_of_a_folder_is_not_followed_by_a_janitor_either(
+    tmp_path: Path, moved: Path
+):
+    (tmp_path / "user").mkdir()
+    (tmp_path / "user" / "kept").write_text("kept")
+    with Sandbox(PROCESS) as sandbox:
+        folder = folder_of(sandbox)
+        code = MOVE.format(moved=str(moved), link=str(tmp_path)) + "; os.kill(os.getppid(), 9)"
+        sandbox.run_code(code)
+
+    assert (tmp_path / "user" / "kept").read_text() == "kept"
+    folder.unlink()

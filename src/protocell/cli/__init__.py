@@ -1,170 +1,39 @@
-"""The command line: which commands and options there are; what they do is loaded when it is needed."""
+"""The command ``protocell``: see ``commands`` for what it can do, docs/cli.md for how it is used."""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
-from typing import Annotated
 
-import typer
+from protocell._zygote import ZYGOTES
+from protocell.environment import Environment
+from protocell.execution import EXIT_CODES
 
-_APP = typer.Typer(
-    name="protocell",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,  # a bug of ours shall show a plain traceback to be reported
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-_EXAMPLES = """[bold]Examples[/bold]
-
-  protocell run script.py
-  echo 'sum(range(10))' | protocell run -
-  protocell run report.py --file sales.xlsx --preload pandas --out results
-  protocell run scan.py --mount /var/log:/data --timeout 60 --json
-
-[bold]Exit codes[/bold]
-
-  0 the code ended well          1 it raised, or gave an exit code
-  2 the request is wrong         3 this machine cannot enforce the sandbox
-  124 out of time                20 out of memory      21 too much output
-  22 killed                      130 interrupted       143 terminated
-
-  All of them are in docs/cli.md.
-"""
-
-_CODE = typer.Argument(metavar="FILE", help="Python source to run; - is standard input.")
-_FILE = typer.Option(
-    "--file",
-    metavar="[NAME=]PATH",
-    help="Copy a file of this machine into the workspace, as NAME or its own name. Repeatable.",
-)
-_MOUNT = typer.Option(
-    "--mount",
-    metavar="HOST:TARGET",
-    help="Show a folder or file of this machine inside at TARGET, read-only. Repeatable.",
-)
-_TIMEOUT = typer.Option("--timeout", metavar="SECONDS", help="Time on the clock (30).")
-_CPU = typer.Option("--cpu", metavar="SECONDS", help="Processor time of all processes (60).")
-_MEMORY = typer.Option("--memory", metavar="SIZE", help="Memory, as in 512MiB (1GiB).")
-_PRELOAD = typer.Option(
-    "--preload", metavar="NAMES", help="Modules to load beforehand: pandas,numpy. Repeatable."
-)
-_DENY = typer.Option(
-    "--deny-import", metavar="NAMES", help="Modules that the code may not import. Repeatable."
-)
-_ALLOW = typer.Option(
-    "--allow-import", metavar="NAMES", help="The only modules that it may import. Repeatable."
-)
-_ISOLATION = typer.Option(
-    "--isolation",
-    metavar="kernel|process",
-    help="process is for machines without Linux: far weaker, never chosen by itself.",
-)
-_WAIVE = typer.Option(
-    "--waive",
-    metavar="LAYER",
-    help="Go on without this layer if the machine cannot give it. Repeatable.",
-)
-_OUT = typer.Option("--out", metavar="DIR", help="Save the files that the code made or changed.")
-_OVERWRITE = typer.Option("--overwrite", help="Let --out replace files that are there already.")
-_JSON = typer.Option("--json", help="Print nothing but one JSON object: all that came of it.")
-_QUIET = typer.Option("--quiet", "-q", help="No line about status, time and files at the end.")
+ENVIRONMENT = Environment(ready=0)
+"""What a run needs unless it is told otherwise; nobody comes after it for whom to keep one ready."""
 
 
-def _show_version(*, wanted: bool) -> None:
-    if not wanted:
-        return
-    from importlib.metadata import PackageNotFoundError, version
-
+def main() -> None:
+    """Be the command; ends the process with one of the documented exit codes."""
+    _open_standard_streams()
     try:
-        number = version("protocell")
-    except PackageNotFoundError:
-        number = "(not installed)"
-    python = ".".join(map(str, sys.version_info[:3]))
-    typer.echo(f"protocell {number}, Python {python}")
-    raise typer.Exit
+        _start_ahead(sys.argv[1:])
+        from protocell.cli.commands import APP
+
+        APP(prog_name="protocell")
+    except KeyboardInterrupt:
+        sys.exit(EXIT_CODES["cancelled"])
+    finally:
+        # What is left is cleaning up, and it is bounded: no further Ctrl-C shall tear it apart.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-@_APP.callback()
-def _protocell(
-    *,
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version",
-            is_eager=True,
-            callback=lambda value: _show_version(wanted=value),
-            help="Show the version and exit.",
-        ),
-    ] = False,
-) -> None:
-    """Run model-written Python in a sandbox that the kernel enforces."""
-    del version  # its callback has ended the command
-
-
-@_APP.command("run", epilog=_EXAMPLES)
-def _run(
-    *,
-    code: Annotated[str, _CODE],
-    file: Annotated[list[str] | None, _FILE] = None,
-    mount: Annotated[list[str] | None, _MOUNT] = None,
-    timeout: Annotated[float | None, _TIMEOUT] = None,
-    memory: Annotated[str | None, _MEMORY] = None,
-    cpu: Annotated[float | None, _CPU] = None,
-    preload: Annotated[list[str] | None, _PRELOAD] = None,
-    isolation: Annotated[str, _ISOLATION] = "kernel",
-    waive: Annotated[list[str] | None, _WAIVE] = None,
-    deny_import: Annotated[list[str] | None, _DENY] = None,
-    allow_import: Annotated[list[str] | None, _ALLOW] = None,
-    out: Annotated[str | None, _OUT] = None,
-    overwrite: Annotated[bool, _OVERWRITE] = False,
-    as_json: Annotated[bool, _JSON] = False,
-    quiet: Annotated[bool, _QUIET] = False,
-) -> None:
-    """Run a file of Python code in a fresh sandbox.
-
-    What it prints comes as it is printed, the value of the last expression at the end. Nothing of
-    this machine can be read or changed from inside but what --file and --mount give, and there is
-    no network. Ctrl-C interrupts the code, a second one ends it.
-    """
-    from protocell.cli.run import Request, run
-
-    request = Request(
-        source=code,
-        files=tuple(file or ()),
-        mounts=tuple(mount or ()),
-        timeout=timeout,
-        memory=memory,
-        cpu=cpu,
-        preload=tuple(preload or ()),
-        isolation=isolation,
-        waive=tuple(waive or ()),
-        deny_imports=None if deny_import is None else tuple(deny_import),
-        allow_imports=None if allow_import is None else tuple(allow_import),
-        out=out,
-        overwrite=overwrite,
-        as_json=as_json,
-        quiet=quiet,
-    )
-    raise typer.Exit(run(request))
-
-
-@_APP.command("doctor")
-def _doctor(
-    *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-) -> None:
-    """Try every layer of protection on this machine, for real.
-
-    Makes a sandbox and lets code in it attempt harmless escapes. Exit code 0 means that the
-    default policy can be enforced here; else the table says what is missing and what to do.
-    """
-    from protocell.cli.doctor import show
-
-    raise typer.Exit(show(as_json=as_json))
+def _start_ahead(arguments: list[str]) -> None:
+    """Let the zygote start while the library that reads the options is loaded: both take as long."""
+    others = ("-h", "--help", "--preload", "--isolation")
+    if arguments[:1] == ["run"] and not any(each.startswith(others) for each in arguments):
+        ZYGOTES.get(ENVIRONMENT)
 
 
 def _open_standard_streams() -> None:
@@ -176,13 +45,3 @@ def _open_standard_streams() -> None:
         if getattr(sys, name) is None:
             stream = open(number, "r" if number == 0 else "w", encoding="utf-8")  # noqa: SIM115
             setattr(sys, name, stream)
-
-
-def main() -> None:
-    """Be the command ``protocell``; ends the process with one of the documented exit codes."""
-    _open_standard_streams()
-    try:
-        _APP(prog_name="protocell")
-    finally:
-        # What is left is cleaning up, and it is bounded: no further Ctrl-C shall tear it apart.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)

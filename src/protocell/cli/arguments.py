@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.util import decode_source
 from pathlib import Path
 
@@ -14,18 +14,24 @@ from protocell.policy import Mount, Policy
 
 # Four bytes for each of the characters that an execution may have; what is longer is refused there.
 _MAX_CODE_BYTES = 128 * MIB
+_PIECE = 1 << 20
 
 
-def read_code(source: str) -> str:
+def read_code(source: str, wait: Callable[[int], None]) -> str:
     """The program as text, in the encoding that its first lines name (PEP 263), else UTF-8.
+
+    ``wait`` waits until a descriptor can be read: whoever types a program may take his time.
 
     Raises:
         PolicyError: it cannot be read, or is not text.
     """
     name = "standard input" if source == "-" else repr(source)
     try:
-        with open(0 if source == "-" else source, "rb", closefd=source != "-") as file:
-            content = file.read(_MAX_CODE_BYTES + 1)
+        if source == "-":
+            content = _read(0, wait)
+        else:
+            with open(source, "rb") as file:
+                content = _read(file.fileno(), wait)
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
         reason = getattr(error, "strerror", None) or error
         raise PolicyError(f"cannot read the code from {name}: {reason}") from error
@@ -36,6 +42,18 @@ def read_code(source: str) -> str:
         return decode_source(content)
     except (SyntaxError, UnicodeDecodeError) as error:
         raise PolicyError(f"the code from {name} is not text: {error}") from error
+
+
+def _read(descriptor: int, wait: Callable[[int], None]) -> bytes:
+    """All that comes, or a little more than is allowed."""
+    content = bytearray()
+    while len(content) <= _MAX_CODE_BYTES:
+        wait(descriptor)
+        piece = os.read(descriptor, _PIECE)
+        if not piece:
+            break
+        content += piece
+    return bytes(content)
 
 
 def read_files(given: Iterable[str]) -> dict[str, Path]:

@@ -9,7 +9,7 @@ import stat
 from dataclasses import dataclass
 
 from protocell._core import Core
-from protocell._waiter import BlockingWaiter, drive
+from protocell._waiter import drive
 from protocell.cli.arguments import make_limits, make_policy, read_code, read_files, read_mounts
 from protocell.cli.stopper import TERMINATED, Stopper
 from protocell.cli.streams import Screen
@@ -88,8 +88,9 @@ def _run_or_say_why(request: Request, stopper: Stopper, screen: Screen) -> int:
 
 
 def _execute(request: Request, stopper: Stopper, screen: Screen) -> Execution:
-    code, policy, files = read_code(request.source), request.policy(), read_files(request.files)
-    core = Core(policy, BlockingWaiter())
+    code = read_code(request.source, stopper.wait_to_read)
+    policy, files = request.policy(), read_files(request.files)
+    core = Core(policy, stopper)
     try:
         drive(core.open())
         for name, path in files.items():
@@ -145,6 +146,8 @@ def summary(execution: Execution, files: list[WorkspaceFile], out: str | None) -
         line += f"; files {kept}: {', '.join(named)}"
     for reason, count in execution.files.left_out.items():
         line += f"; {count} left out: {reason}"
+    if execution.enforced and "new-root" not in execution.enforced:
+        line += "; NOT a sandbox: --isolation process has no kernel boundary"
     return line
 
 

@@ -5,19 +5,24 @@ Theory of operation
 The handlers run in the main thread, between two bytecodes or when a wait is interrupted.  While code
 runs they only tell the sandbox, with one packet that is sent whole or not at all, and the execution
 comes to its end by itself, with what was printed and a truthful status.  Before and after, nothing
-needs to be told, so they raise.  ``wake`` becomes readable at every signal: whoever is blocked in
-writing to a reader that has stopped reading looks up from that.
+needs to be told, so they raise.
+
+A signal that comes when Python has looked for signals and not yet gone to sleep does not interrupt
+the sleep, and its handler would run whenever that is over.  So whatever waits here waits for
+``wake`` too, which is readable after every signal (signal.set_wakeup_fd).
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from types import FrameType, TracebackType
 from typing import Protocol, Self
 
+from protocell._waiter import BlockingWaiter
 from protocell.errors import ProtocellError
 
 TERMINATED = 128 + signal.SIGTERM
@@ -72,6 +77,31 @@ class Stopper:
             yield
         finally:
             self._target = None
+
+    async def wait(
+        self, readers: Collection[int], writers: Collection[int], deadline: float | None
+    ) -> set[int]:
+        """As ``BlockingWaiter.wait``; handlers of signals run meanwhile, and without delay."""
+        while True:
+            ready = await BlockingWaiter().wait([*readers, self.wake], writers, deadline)
+            if self.wake not in ready:
+                return ready
+            self.look_up()
+            ready.discard(self.wake)
+            if ready:
+                return ready
+
+    def wait_to_read(self, descriptor: int) -> None:
+        """Wait until there is something to read, or the end."""
+        poll = select.poll()
+        for each in (descriptor, self.wake):
+            poll.register(each, select.POLLIN)
+        while descriptor not in {ready for ready, _ in poll.poll()}:
+            self.look_up()
+
+    def look_up(self) -> None:
+        """Take note that there was a signal; its handler has run."""
+        os.read(self.wake, 4096)
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if number == signal.SIGTERM:

@@ -103,7 +103,7 @@ class Stream:
                 return False
             if not ready:
                 return False
-            os.read(self._stopper.wake, 4096)
+            self._stopper.look_up()
 
     def _patience(self) -> float | None:
         if self._stopper.ending:

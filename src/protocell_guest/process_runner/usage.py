@@ -17,7 +17,7 @@ _RESET_PEAK = b"5"  # proc_pid_clear_refs(5)
 
 
 class Meter:
-    """Measures one process; ``begin`` starts anew."""
+    """Measures one process, each time from where it measured last."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
@@ -25,17 +25,18 @@ class Meter:
 
     def begin(self) -> None:
         """Count from here."""
+        self._before = _seconds(self._pid)
         with suppress(OSError), open(f"/proc/{self._pid}/clear_refs", "wb", buffering=0) as file:
             file.write(_RESET_PEAK)
-        self._before = _seconds(self._pid)
 
     def read(self) -> dict[str, float]:
-        """What was used since ``begin``, while the process lives; empty where that is not told."""
+        """What was used since then, while the process lives; empty where that is not told."""
         used = self._since(_seconds(self._pid))
         with suppress(OSError), open(f"/proc/{self._pid}/status", "rb") as file:
             for line in file:
                 if line.startswith(b"VmHWM:"):
                     used["peak_memory"] = int(line.split()[1]) * 1024
+        self.begin()
         return used
 
     def final(self, used: resource.struct_rusage) -> dict[str, float]:
