@@ -83,6 +83,10 @@ class Box(Protocol):
         """Wait for the end of the context."""
         ...
 
+    async def settle(self, waiter: Waiter) -> None:
+        """Take note of an end that came when nothing was running; does not wait."""
+        ...
+
     def end(self) -> None:
         """Kill the context and everything that it started; does not wait."""
         ...
@@ -195,6 +199,10 @@ class KernelBox:
         message, _ = await self._packet(waiter, time.monotonic() + ANSWER_SECONDS, "exited")
         return self._note_exit(message)
 
+    async def settle(self, waiter: Waiter) -> None:
+        if self.alive and await waiter.wait([self.notice], [], time.monotonic()):
+            await self.ended(waiter)
+
     def _note_exit(self, message: dict[str, Any]) -> Exit:
         used = self._spent(Totals(*message["totals"]))
         memory = {name: message[name] for name in ("peak_memory", "oom_kills")}
@@ -226,10 +234,14 @@ class KernelBox:
             used = {name: message[name] for name in used}
         try:
             peak = read_peak(self._folder)
-            reset_peak(self._folder)
+            with contextlib.suppress(PermissionError):  # the code has made itself unreadable
+                reset_peak(self._folder)
             used["peak_memory"] = max(used["peak_memory"], peak)
-            return used | self._spent(read_totals(self._folder))
-        except OSError:  # it has ended just now
+            used |= self._spent(read_totals(self._folder))
+            if used["processes"]:
+                self.watch()  # what it started may go on
+            return used
+        except (FileNotFoundError, ProcessLookupError):  # it has ended just now
             return (await self.ended(waiter)).usage
 
     def _spent(self, now: Totals) -> dict[str, float]:

@@ -32,6 +32,8 @@ from protocell.policy import Policy
 MAX_CODE_CHARACTERS = 32 * MIB
 MAX_TIMEOUT_SECONDS = 24 * 3600.0
 
+_DEFAULT_POLICY = Policy()
+
 OnText = Callable[[str], None]
 
 
@@ -41,7 +43,7 @@ class Core:
     def __init__(self, policy: Policy | None, waiter: Waiter) -> None:
         if policy is not None and not isinstance(policy, Policy):
             raise PolicyError(f"policy is {type(policy).__name__}; allowed is Policy(...) or None")
-        self.policy = policy or Policy()
+        self.policy = policy or _DEFAULT_POLICY
         self._waiter = waiter
         self._place: _Place | None = None
         self._count = 0
@@ -107,10 +109,10 @@ class Core:
             self._turn.release()
             if self._closed and self._place is not None:
                 self._place.box.close()
-        prepare_next(self.policy)
         return execution
 
     async def _prepare(self, box: Box, on_stdout: OnText | None, on_stderr: OnText | None) -> Turn:
+        await box.settle(self._waiter)
         if not box.alive:
             await box.renew(self._waiter)
         self._interrupted = False
@@ -119,6 +121,7 @@ class Core:
             box,
             self.policy.limits,
             number=self._count,
+            meanwhile=lambda: prepare_next(self.policy),
             on_stdout=_decoded(on_stdout),
             on_stderr=_decoded(on_stderr),
         )

@@ -46,9 +46,6 @@ def _check_layers(box: Box, policy: Policy) -> None:
 
 
 def prepare_next(policy: Policy) -> None:
-    """Have sandboxes made for the next callers; does not wait.
-
-    Called when an execution is over: while it runs, it shall have the processors for itself.
-    """
+    """Have sandboxes made for the next callers; does not wait."""
     if policy.isolation == "kernel":
         ZYGOTES.top_up(policy)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from protocell.errors import PolicyError, SetupError
-from protocell.policy import Policy
-from protocell_guest.plan import HOME, Plan
+from protocell.policy import Mount, Policy
+from protocell_guest.plan import HOME, Plan, Settings
 
 _SYSTEM = (
     "/usr/bin",
@@ -75,12 +75,11 @@ def make_plan(policy: Policy, facts: Facts) -> Plan:
     roots = _without_nested([*_interpreter_folders(facts), *(source for source, _ in binds)])
     binds = [(source, source) for source in roots]
     binds += [(path, path) for path in _SETTINGS if os.path.exists(path)]
-    mounts = [(mount.source, mount.target) for mount in policy.mounts]
-    _check_free(mounts, binds)
+    _check_free(policy.mounts, binds)
     limits = policy.limits
     return Plan(
         binds=tuple(binds),
-        mounts=tuple(mounts),
+        places=tuple((mount.target, os.path.isdir(mount.source)) for mount in policy.mounts),
         symlinks=(*symlinks, _LOCALTIME),
         files=_FILES,
         limits={
@@ -95,15 +94,22 @@ def make_plan(policy: Policy, facts: Facts) -> Plan:
                 "tmp_bytes",
             )
         },
-        envs=dict(policy.envs),
-        deny_imports=_sorted_names(policy.deny_imports),
-        allow_imports=_sorted_names(policy.allow_imports),
         waive=tuple(sorted(policy.waive)),
     )
 
 
-def _check_free(mounts: Iterable[tuple[str, str]], binds: Sequence[tuple[str, str]]) -> None:
-    for _, target in mounts:
+def make_settings(policy: Policy) -> Settings:
+    """What goes past the zygote to one sandbox's init."""
+    return Settings(
+        mounts=tuple((mount.source, mount.target) for mount in policy.mounts),
+        envs=dict(policy.envs),
+        deny_imports=_sorted_names(policy.deny_imports),
+        allow_imports=_sorted_names(policy.allow_imports),
+    )
+
+
+def _check_free(mounts: Iterable[Mount], binds: Sequence[tuple[str, str]]) -> None:
+    for target in [mount.target for mount in mounts]:
         for _, taken in binds:
             if (target + "/").startswith(taken + "/") or (taken + "/").startswith(target + "/"):
                 text = f"mount target {target!r} overlaps {taken!r}, where the interpreter lives"

@@ -207,6 +207,10 @@ class ProcessBox:
     def begin(self, cpu_seconds: float) -> None:
         """Nothing to do: each execution is measured from the end of the one before."""
 
+    async def settle(self, waiter: Waiter) -> None:
+        if self.alive and await waiter.wait([self.notice], [], time.monotonic()):
+            await self.ended(waiter)
+
     def watch(self) -> None:
         """Nothing to do: the interpreter has set its own limits."""
 

@@ -67,6 +67,7 @@ WHAT_FAILED = {
     "pid-namespace": "a pid namespace cannot be made here",
     "mount-namespace": "the file tree cannot be built here",
     "new-root": "the file tree cannot be built here",
+    "mounts": "a folder or file that the policy mounts is not there or cannot be reached",
     "network-namespace": "a network of its own cannot be set up here",
     "ipc-namespace": "an IPC namespace cannot be made here",
     "uts-namespace": "a host name of its own cannot be set here",

@@ -79,9 +79,11 @@ class Turn:
         number: int,
         on_stdout: OnOutput | None = None,
         on_stderr: OnOutput | None = None,
+        meanwhile: Callable[[], None],
     ) -> None:
         self._box = box
         self._limits = limits
+        self._meanwhile = meanwhile
         self._number = number
         self.stdout = HeadTail(limits.output_bytes)
         self.stderr = HeadTail(limits.output_bytes)
@@ -124,6 +126,7 @@ class Turn:
         pipes = set(self._pipes)
         unsent = self._send(memoryview(request))
         self._box.begin(self._limits.cpu_seconds)
+        self._meanwhile()  # the code runs on another processor; ours has nothing to do
         until = min(deadline, time.monotonic() + _MOMENT_SECONDS)
         while True:
             writers = [channel] if unsent else []

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from protocell._box import Pending
-from protocell._plan import Facts, make_plan
+from protocell._plan import Facts, make_plan, make_settings
 from protocell._remedies import explain_failure
 from protocell._waiter import Waiter
 from protocell.environment import Environment
@@ -203,6 +203,8 @@ class Zygote:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         pending = Pending(ours)
         try:
+            # Past the zygote, whose memory is every later sandbox's: it waits in the socket for init.
+            wire.send_packet(ours, make_settings(policy).to_message())
             with self._sending:
                 wire.send_packet(self._requests, self._message(policy, facts), [theirs.fileno()])
         except BaseException:

@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from protocell_guest import jail, wire
-from protocell_guest.guest import loop
+from protocell_guest.guest import loop, randomness
 from protocell_guest.guest.interpreter import Interpreter
 from protocell_guest.kernel import cgroups, namespaces
-from protocell_guest.plan import Plan
+from protocell_guest.plan import Plan, Settings
 
 _OOM_SCORE_OF_CODE = b"500"
 _MAX_GREETING_BYTES = 1 << 16
@@ -48,6 +48,7 @@ class NotReadyError(Exception):
 
 def start(
     plan: Plan,
+    settings: Settings,
     steps: jail.Steps,
     *,
     leaf: cgroups.Leaf | None,
@@ -70,7 +71,9 @@ def start(
     jail.set_dumpable(dumpable=True)
     pid = os.fork()
     if pid == 0:
-        _Child(plan, steps, leaf, inherited_data, warm).run(theirs, out_writer, err_writer)
+        _Child(plan, settings, steps, leaf, inherited_data, warm).run(
+            theirs, out_writer, err_writer
+        )
     jail.set_dumpable(dumpable=False)
     theirs.close()
     os.close(out_writer)
@@ -112,6 +115,7 @@ def _make_preferred_victim(pid: int, proc: int) -> None:
 @dataclass(slots=True)
 class _Child:
     plan: Plan
+    settings: Settings
     steps: jail.Steps
     leaf: cgroups.Leaf | None
     inherited_data: int
@@ -124,7 +128,7 @@ class _Child:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             os.setsid()
             loop.redirect_output(stdout, stderr)
-            os.environ.update(self.plan.envs)
+            os.environ.update(self.settings.envs)
             self._confine_and_serve(loop.move_channel(channel))
         except BaseException:  # noqa: BLE001
             os._exit(_UNEXPECTED)
@@ -147,8 +151,9 @@ class _Child:
             failure = {"event": "failed", "step": error.step, "errno": error.errno}
             channel.sendall(wire.encode(failure | {"detail": error.detail}))
             return
+        randomness.refresh()
         interpreter = Interpreter(
-            deny_imports=self.plan.deny_imports, allow_imports=self.plan.allow_imports
+            deny_imports=self.settings.deny_imports, allow_imports=self.settings.allow_imports
         )
         greeting = {"event": "ready", "enforced": self.steps.enforced}
         loop.serve(channel, interpreter, greeting=greeting, idle=self.warm)

@@ -30,7 +30,7 @@ from typing import Any, NoReturn
 from protocell_guest import context, jail, usage, wire
 from protocell_guest.context import Context
 from protocell_guest.kernel import beneath, cgroups, process_table
-from protocell_guest.plan import HOME, Plan
+from protocell_guest.plan import HOME, Plan, Settings
 from protocell_guest.template import Template
 
 _WATCH_MILLISECONDS = 50
@@ -75,6 +75,10 @@ class Init:
 
     def run(self) -> NoReturn:
         """Build the sandbox, start the first context, serve the host until it is done."""
+        message, _ = wire.recv_packet(self._control)
+        if message is None:
+            os._exit(0)  # the host has changed its mind
+        self._settings = Settings.from_message(message)
         try:
             self._build()
         except (jail.StepError, OSError) as error:
@@ -96,7 +100,7 @@ class Init:
         self._tell(message)
 
     def _build(self) -> None:
-        self._proc = jail.enter(self._plan, self._template, self._steps)
+        self._proc = jail.enter(self._plan, self._settings, self._template, self._steps)
         self._steps.enforced.append("clean-environment")
         self._table = process_table.Table(self._proc)
         self._workspace = os.open(HOME, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -114,6 +118,7 @@ class Init:
         try:
             self._context, handles = context.start(
                 self._plan,
+                self._settings,
                 self._steps,
                 leaf=self._leaf,
                 inherited_data=self._inherited_data,
@@ -134,7 +139,7 @@ class Init:
     def _end_context(self, cause: str | None) -> None:
         """Kill whatever is left, reap it all, and tell the host how the context ended."""
         ending, self._context = self._context, None
-        self._watch.active = False
+        self._watch.active = self._watch.used = False
         if ending is None:
             return
         totals = usage.read_totals(ending.folder)
@@ -172,15 +177,14 @@ class Init:
             return None
         if self._watch.memory:
             return _WATCH_MILLISECONDS if self._watch.active else _IDLE_MILLISECONDS
-        if not self._watch.active:
-            return None
         left = self._watch.cpu_total - self._table.cpu_total()
         return max(_WATCH_MILLISECONDS, int(1000 * left / (os.cpu_count() or 1)))
 
     def _check_watch(self) -> None:
         if self._context is None or not self._watch.used:
             return
-        if self._watch.active and self._table.cpu_total() > self._watch.cpu_total:
+        # What an execution leaves running goes on using its time.
+        if self._table.cpu_total() > self._watch.cpu_total:
             self._end_context("cpu")
         elif self._watch.memory and self._table.memory() > self._watch.memory:
             self._end_context("memory")

@@ -34,8 +34,16 @@ from protocell_guest.kernel import (
     namespaces,
     seccomp,
 )
-from protocell_guest.plan import HOME, Plan
-from protocell_guest.template import DEVICES, WRITABLE, Template, make_mount_point
+from protocell_guest.plan import HOME, Plan, Settings
+from protocell_guest.template import (
+    DEVICES,
+    HOST,
+    WRITABLE,
+    Template,
+    is_folder,
+    is_late,
+    make_mount_point,
+)
 
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
@@ -85,30 +93,51 @@ def set_dumpable(*, dumpable: bool) -> None:
     _libc.prctl(PR_SET_DUMPABLE, int(dumpable))
 
 
-def enter(plan: Plan, template: Template, steps: Steps) -> int:
+@dataclass(slots=True)
+class _Trees:
+    """What was taken while it could be reached, to be put in place by somebody else."""
+
+    root: int
+    late: list[tuple[int, str]]
+    mounts: list[tuple[int, str]]  # the policy's; folders as places (O_PATH), files as copies
+
+
+def enter(plan: Plan, settings: Settings, template: Template, steps: Steps) -> int:
     """Build the file tree and the network of the sandbox; returns init's private /proc."""
-    trees: list[tuple[int, str]] = []
+    taken: list[_Trees] = []
     proc: list[int] = []
     steps.enforced += ["user-namespace", "pid-namespace", "ipc-namespace"]
-    # Python's own handler: with one, pid 1 would get the signal from inside (pid_namespaces(7)).
+    # Python would raise KeyboardInterrupt in init; a signal without a handler does not reach pid 1.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-    def take_trees() -> None:
-        mounts.make_private()
-        trees.append((mounts.take(template.root), template.root))
-        trees.extend((mounts.take(source), target) for source, target in template.late)
-
-    steps.run("mount-namespace", take_trees)
+    steps.run("mount-namespace", mounts.make_private)
+    steps.run("mounts", lambda: taken.append(_take(settings, template)))
     steps.run("user-namespace", namespaces.become_inner_user)
     steps.run("user-namespace", die_with_parent)
     steps.run("uts-namespace", lambda: namespaces.set_hostname("protocell"))
     steps.run("network-namespace", namespaces.loopback_up)
     # Before the read-only /proc is there: beside one the kernel gives no writable one.
     steps.run("new-root", lambda: proc.append(mounts.open_private_proc()))
-    steps.run("new-root", lambda: _build_root(plan, trees))
+    steps.run("new-root", lambda: _build_root(plan, template, taken[0]))
     steps.run("user-namespace", lambda: namespaces.forbid_nesting(proc[0]))
     set_dumpable(dumpable=False)
+    steps.enforced.remove("mounts")  # a step, and no protection
     return proc[0]
+
+
+def _take(settings: Settings, template: Template) -> _Trees:
+    return _Trees(
+        root=mounts.take(template.root),
+        late=[(mounts.take(source), target) for source, target in template.late],
+        mounts=[(_take_mount(HOST + source), target) for source, target in settings.mounts],
+    )
+
+
+def _take_mount(source: str) -> int:
+    place = os.open(source, os.O_PATH | os.O_CLOEXEC)
+    if is_folder(place):
+        return place
+    os.close(place)
+    return mounts.take(source)
 
 
 def clear_scratch(plan: Plan, template: Template) -> None:
@@ -125,22 +154,36 @@ def _mount_scratch(plan: Plan, place: str) -> None:
     mounts.mount_tmpfs(place, size=size, inodes=inodes, mode=0o1777)
 
 
-def _build_root(plan: Plan, trees: list[tuple[int, str]]) -> None:
-    (root, place), *late = trees
+def _build_root(plan: Plan, template: Template, trees: _Trees) -> None:
     # A copy over itself: the one that came with the namespace is locked, and no root can be made of it.
-    mounts.put(root, place)
-    os.chdir(place)
+    mounts.put(trees.root, template.root)
+    os.chdir(template.root)
+    views = [(_view(place), target) for place, target in trees.mounts]
     space, inodes = plan.limits["workspace_bytes"], plan.limits["workspace_inodes"]
     mounts.mount_tmpfs(HOME.lstrip("/"), size=space, inodes=inodes, mode=0o755)
     for place in _SCRATCH:
         _mount_scratch(plan, place.lstrip("/"))
-    for tree, target in late:
-        make_mount_point(tree, target.lstrip("/"))
-        mounts.put(tree, target.lstrip("/"))
-        mounts.seal_tree(target.lstrip("/"))
+    for tree, target in (*trees.late, *views):
+        relative = target.lstrip("/")
+        if is_late(target):
+            make_mount_point(relative, is_folder=is_folder(tree))
+        mounts.put(tree, relative)
+        mounts.seal_tree(relative)
     mounts.mount_proc("proc")
     mounts.pivot_here()
     os.chdir(HOME)
+
+
+def _view(place: int) -> int:
+    """A folder of the host without its sockets and FIFOs; a file as it is."""
+    if not is_folder(place):
+        return place
+    empty = os.open("proc", os.O_PATH | os.O_CLOEXEC)  # the mount point, nothing there yet
+    try:
+        return mounts.take_files_only(place, empty)
+    finally:
+        os.close(empty)
+        os.close(place)
 
 
 def confine(plan: Plan, steps: Steps, *, inherited_data: int, keep: int) -> None:

@@ -24,12 +24,13 @@ _PAUSE_SECONDS = 0.01
 
 def fork(hierarchy: cgroups.Hierarchy) -> None:
     """Leave a janitor behind for the calling process."""
-    owner = os.pidfd_open(os.getpid())
+    pid = os.getpid()
+    owner = os.pidfd_open(pid)
     if os.fork() == 0:
         try:
             os.setsid()
             _keep_only(owner)
-            _watch(owner, hierarchy)
+            _watch(owner, pid, hierarchy)
         finally:
             os._exit(0)
     os.close(owner)
@@ -43,9 +44,13 @@ def _keep_only(descriptor: int) -> None:
     os.closerange(descriptor + 1, 2**31 - 1)
 
 
-def _watch(owner: int, hierarchy: cgroups.Hierarchy) -> NoReturn:
+def _watch(owner: int, pid: int, hierarchy: cgroups.Hierarchy) -> NoReturn:
     select.select([owner], [], [])
     deadline = time.monotonic() + _PATIENCE_SECONDS
-    while cgroups.sweep(hierarchy) == 0 and time.monotonic() < deadline:
+    # Not until something was removed: that may be another zygote's, or ours in one tree of several.
+    while time.monotonic() < deadline:
+        cgroups.sweep(hierarchy)
+        if not cgroups.has_groups_of(hierarchy, pid):
+            break
         select.select([], [], [], _PAUSE_SECONDS)  # nothing tells when the last process is reaped
     os._exit(0)

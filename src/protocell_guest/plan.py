@@ -1,49 +1,67 @@
-"""Plan: what the host asks the zygote to build, as data that crosses the process boundary."""
+"""What the host asks for, as data that crosses the process boundary: a plan and its settings.
+
+The *plan* goes to the zygote, whose memory every later sandbox inherits: so it says nothing that
+another sandbox must not find there.  The *settings* (variables, folders of the host, import rules) go
+over the control socket to init alone.
+"""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, Self
 
 HOME = "/home/user"
 
+Pairs = tuple[tuple[str, str], ...]
+
 
 class PlanError(ValueError):
-    """A plan that does not have the agreed fields: host and guest are of different versions."""
+    """A message that does not have the agreed fields: host and guest are of different versions."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """One sandbox: its file tree, its limits, its rules.  Pairs of paths are (host, inside)."""
+class _Message:
+    """A frozen dataclass that travels as a JSON object."""
 
-    binds: tuple[tuple[str, str], ...]  # the system and the interpreter, read-only
-    mounts: tuple[tuple[str, str], ...]  # what the policy mounts, read-only, sockets not reachable
-    symlinks: tuple[tuple[str, str], ...]  # (what the link says, where it stands)
-    files: tuple[tuple[str, str], ...]  # (path, content): small files of /etc
-    limits: dict[str, int]
-    envs: dict[str, str]
-    deny_imports: tuple[str, ...] | None
-    allow_imports: tuple[str, ...] | None
-    waive: tuple[str, ...]
+    __slots__ = ()
 
     def to_message(self) -> dict[str, Any]:
-        """The plan as a JSON object."""
-        return asdict(self)
+        """The fields as JSON takes them."""
+        return asdict(self)  # type: ignore[call-overload,no-any-return]  # its heirs are dataclasses
 
     @classmethod
-    def from_message(cls, message: dict[str, Any]) -> Plan:
-        """The plan that a JSON object describes.
+    def from_message(cls, message: dict[str, Any]) -> Self:
+        """What a JSON object describes.
 
         Raises:
             PlanError: fields are missing or unknown.
         """
-        names = {field.name for field in fields(cls)}
+        names = {field.name for field in fields(cls)}  # type: ignore[arg-type]
         if names != set(message):
-            raise PlanError(f"plan fields differ: {sorted(names ^ set(message))}")
-        message = dict(message)
-        for name in ("binds", "mounts", "symlinks", "files"):
-            message[name] = tuple((str(a), str(b)) for a, b in message[name])
-        for name in ("deny_imports", "allow_imports"):
-            message[name] = None if message[name] is None else tuple(message[name])
-        message["waive"] = tuple(message["waive"])
-        return cls(**message)
+            raise PlanError(f"fields differ: {sorted(names ^ set(message))}")
+        return cls(**{name: _frozen(value) for name, value in message.items()})
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan(_Message):
+    """One kind of sandbox: its file tree and its limits.  Pairs of paths are (host, inside)."""
+
+    binds: Pairs  # the system and the interpreter, read-only
+    places: tuple[tuple[str, bool], ...]  # mount points of the policy's mounts; whether a folder
+    symlinks: Pairs  # (what the link says, where it stands)
+    files: Pairs  # (path, content): small files of /etc
+    limits: dict[str, int]
+    waive: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings(_Message):
+    """What only one sandbox may know."""
+
+    mounts: Pairs  # read-only; sockets in them lead nowhere
+    envs: dict[str, str]
+    deny_imports: tuple[str, ...] | None
+    allow_imports: tuple[str, ...] | None

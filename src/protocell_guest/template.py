@@ -21,7 +21,6 @@ from __future__ import annotations
 import os
 import stat
 from collections import OrderedDict
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from protocell_guest.kernel import mounts, namespaces
@@ -52,7 +51,6 @@ class Template:
 
     root: str
     late: tuple[tuple[str, str], ...]  # (where it stands in our tree, where it goes)
-    views: tuple[str, ...]  # folders in which the views of the policy's mounts stand
 
 
 def enter_own_tree() -> None:
@@ -86,61 +84,37 @@ class Templates:
         Raises:
             OSError: a tree of the plan is not there or cannot be mounted.
         """
-        key = (plan.binds, plan.mounts, plan.symlinks, plan.files)
+        key = (plan.binds, plan.places, plan.symlinks, plan.files)
         template = self._built.get(key)
         if template is None:
             template = self._built[key] = self._build(plan)
         self._built.move_to_end(key)
         if len(self._built) > _KEPT:
             _, oldest = self._built.popitem(last=False)
-            for path in (oldest.root, *oldest.views):
-                _discard(path)
+            _discard(oldest.root)
         return template
 
     def _build(self, plan: Plan) -> Template:
-        made: list[str] = []
-        try:
-            root = self._folder(made)
-            mounts.mount_tmpfs(root, size=_ROOT_BYTES, inodes=_ROOT_INODES, mode=0o755)
-            views = [(self._view(source, made), target) for source, target in plan.mounts]
-            places = [(HOST + source, target) for source, target in plan.binds] + views
-            _fill(root, plan, [place for place in places if not is_late(place[1])])
-        except OSError:
-            for path in made:
-                _discard(path)
-            raise
-        late = tuple(place for place in places if is_late(place[1]))
-        return Template(root, late, tuple(made[1:]))
-
-    def _folder(self, made: list[str]) -> str:
         self._count += 1
-        path = f"{_BOX}-{self._count}"
-        os.mkdir(path)
-        made.append(path)
-        return path
-
-    def _view(self, source: str, made: list[str]) -> str:
-        """A folder of the host without its sockets, standing in our tree; a file as it is."""
-        source = HOST + source
-        if not os.path.isdir(source):
-            return source
-        place = self._folder(made)
-        folder, empty = (os.open(path, os.O_PATH | os.O_CLOEXEC) for path in (source, place))
+        root = f"{_BOX}-{self._count}"
+        os.mkdir(root)
         try:
-            mounts.put(mounts.take_files_only(folder, empty), place)
-        finally:
-            os.close(folder)
-            os.close(empty)
-        return place
+            mounts.mount_tmpfs(root, size=_ROOT_BYTES, inodes=_ROOT_INODES, mode=0o755)
+            _fill(root, plan)
+        except OSError:
+            _discard(root)
+            raise
+        late = tuple((HOST + source, place) for source, place in plan.binds if is_late(place))
+        return Template(root, late)
 
 
-def _discard(path: str) -> None:
-    if os.path.ismount(path):
-        mounts.unmount(path)
-    os.rmdir(path)
+def _discard(root: str) -> None:
+    if os.path.ismount(root):
+        mounts.unmount(root)
+    os.rmdir(root)
 
 
-def _fill(root: str, plan: Plan, places: Iterable[tuple[str, str]]) -> None:
+def _fill(root: str, plan: Plan) -> None:
     for folder in (HOME, "/tmp", "/dev/shm", "/proc", "/etc"):
         os.makedirs(root + folder, exist_ok=True)
     for path, content in plan.files:
@@ -149,8 +123,12 @@ def _fill(root: str, plan: Plan, places: Iterable[tuple[str, str]]) -> None:
     for text, place in (*plan.symlinks, *((text, f"/dev/{name}") for text, name in _DEVICE_LINKS)):
         os.makedirs(os.path.dirname(root + place), exist_ok=True)
         os.symlink(text, root + place)
-    for source, target in places:
-        _bind(source, root + target)
+    for place, is_folder in plan.places:
+        if not is_late(place):
+            make_mount_point(root + place, is_folder=is_folder)
+    for source, target in plan.binds:
+        if not is_late(target):
+            _bind(HOST + source, root + target)
     for name in DEVICES:
         _touch(f"{root}/dev/{name}")
     mounts.seal_tree(root)
@@ -161,13 +139,18 @@ def _fill(root: str, plan: Plan, places: Iterable[tuple[str, str]]) -> None:
 
 def _bind(source: str, target: str) -> None:
     tree = mounts.take(source)
-    make_mount_point(tree, target)
+    make_mount_point(target, is_folder=is_folder(tree))
     mounts.put(tree, target)
 
 
-def make_mount_point(tree: int, target: str) -> None:
+def is_folder(descriptor: int) -> bool:
+    """Whether it is one, or else a file."""
+    return stat.S_ISDIR(os.fstat(descriptor).st_mode)
+
+
+def make_mount_point(target: str, *, is_folder: bool) -> None:
     """A folder for a folder, an empty file for a file."""
-    if stat.S_ISDIR(os.fstat(tree).st_mode):
+    if is_folder:
         os.makedirs(target, exist_ok=True)
     else:
         os.makedirs(os.path.dirname(target), exist_ok=True)

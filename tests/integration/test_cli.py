@@ -74,7 +74,7 @@ def test_each_stream_goes_to_its_own():
 
 
 def test_output_comes_while_the_code_still_runs():
-    code = "print('first', flush=True)\nimport time\ntime.sleep(60)"
+    code = "print('first', flush=True)\nimport time\nwhile True: time.sleep(0.01)"
 
     with started("run", "-", "-q", code=code) as process:
         assert read_until(process.stdout.fileno(), b"first\n") == b"first\n"
@@ -449,7 +449,7 @@ def test_the_weaker_isolation_is_named_for_what_it_is():
 
 
 def test_the_weaker_isolation_is_ended_like_the_stronger_one():
-    with started("run", "-", "--isolation", "process", code=_CATCHES + "time.sleep(60)") as process:
+    with started("run", "-", "--isolation", "process", code=_CATCHES + _NAPS) as process:
         read_until(process.stdout.fileno(), b"started\n")
         interrupt(process)
         read_until(process.stdout.fileno(), b"caught\n")
@@ -459,12 +459,14 @@ def test_the_weaker_isolation_is_ended_like_the_stronger_one():
 
 # -- signals -----------------------------------------------------------------------------------------
 
-_WAITS = "import time\nprint('started', flush=True)\ntime.sleep(60)\n"
+# In short naps: a signal that comes just before a long one, as Python goes, is noticed when that is over.
+_NAPS = "while True: time.sleep(0.01)\n"
+_WAITS = f"import time\nprint('started', flush=True)\n{_NAPS}"
 _CATCHES = (
     "import time\n"
     "try:\n"
     "  print('started', flush=True)\n"
-    "  time.sleep(60)\n"
+    f"  {_NAPS}"
     "except KeyboardInterrupt: print('caught', flush=True)\n"
 )
 
@@ -492,7 +494,7 @@ def test_code_that_catches_the_interrupt_goes_on(code_file: Callable[[str], str]
 
 
 def test_the_second_ctrl_c_ends_the_code(code_file: Callable[[str], str]):
-    with Terminal("run", code_file(f"{_CATCHES}time.sleep(60)")) as terminal:
+    with Terminal("run", code_file(_CATCHES + _NAPS)) as terminal:
         terminal.wait_for("started")
         terminal.interrupt()
         terminal.wait_for("caught")

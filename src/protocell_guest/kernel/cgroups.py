@@ -116,6 +116,15 @@ def sweep(hierarchy: Hierarchy) -> int:
     return removed
 
 
+def has_groups_of(hierarchy: Hierarchy, pid: int) -> bool:
+    """Whether anything that the zygote of this pid made is left, in any tree."""
+    return any(
+        owner is not None and int(owner[1]) == pid
+        for place in distinct(hierarchy.places.values())
+        for owner in map(_GROUP_NAME.fullmatch, _folders(place))
+    )
+
+
 def start_time(pid: int) -> int:
     """When a process started, in clock ticks since boot: tells it from a later one of that pid."""
     with open(f"/proc/{pid}/stat", "rb") as file:

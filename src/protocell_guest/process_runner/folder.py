@@ -153,10 +153,15 @@ class Folder:
     def remove(self, seconds: float) -> bool:
         """Remove everything in it, and it; whether that was done in time."""
         _empty(self._root, time.monotonic() + seconds)
-        try:
-            os.rmdir(self._name, dir_fd=self._parent)
-        except OSError as error:
-            return error.errno == errno.ENOENT
+        if os.listdir(self._root):
+            return False
+        with suppress(FileNotFoundError):
+            try:
+                os.rmdir(self._name, dir_fd=self._parent)
+            except NotADirectoryError:  # the code has put something else in its place
+                os.unlink(self._name, dir_fd=self._parent)
+            except OSError:
+                return False
         return True
 
 

@@ -1,0 +1,93 @@
+"""What was measured, and how it compares: samples taken in the same round are compared pair by pair.
+
+The machine's speed drifts while a benchmark runs. Two samples of one round saw the same machine, so their ratio says
+more than the ratio of two medians.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+NAIVE = "naive"
+BWRAP = "bwrap"
+LIMIT = "limit"
+RIVALS = (NAIVE, BWRAP, LIMIT)
+
+Unit = Literal["ms", "MB", "runs/s"]
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A set of samples in four numbers."""
+
+    median: float
+    low: float  # tenth percentile
+    high: float  # 95th percentile
+    count: int
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        """The spread of at least one sample."""
+        return cls(quantile(values, 0.5), quantile(values, 0.1), quantile(values, 0.95), len(values))
+
+
+def quantile(values: Sequence[float], fraction: float) -> float:
+    """Interpolated linearly between the nearest two; of a single sample, that one."""
+    ordered = sorted(values)
+    place = fraction * (len(ordered) - 1)
+    below = int(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """What a figure is to reach: a factor over the naive way, or a value in the row's own unit."""
+
+    text: str
+    bound: float
+    kind: Literal["times naive", "at most"]
+
+    def value(self, row: Row) -> float:
+        """The figure that is held against the bound."""
+        return row.factor(NAIVE).median if self.kind == "times naive" else row.spread.median
+
+    def is_met(self, row: Row) -> bool:
+        """Whether the median reaches it."""
+        value = self.value(row)
+        return value >= self.bound if self.kind == "times naive" else value <= self.bound
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One line of a table: our samples, and those of the others in the same order of rounds."""
+
+    name: str
+    unit: Unit
+    ours: Sequence[float]
+    rivals: dict[str, Sequence[float]] = field(default_factory=dict)
+    aim: Aim | None = None
+
+    @property
+    def spread(self) -> Spread:
+        """Ours."""
+        return Spread.of(self.ours)
+
+    def factor(self, rival: str) -> Spread:
+        """How many times better we are than a rival; below 1 we are worse."""
+        return Spread.of(list(self._factors(rival)))
+
+    def _factors(self, rival: str) -> Iterator[float]:
+        for ours, theirs in zip(self.ours, self.rivals[rival], strict=True):
+            yield ours / theirs if self.unit == "runs/s" else theirs / ours
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """Rows that stand in one table, and what has to be known to read them."""
+
+    title: str
+    rows: list[Row]
+    notes: list[str] = field(default_factory=list)
