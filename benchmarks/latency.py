@@ -185,4 +185,4 @@ def _at_most_1_ms() -> Aim:
 
 def _row(name: str, taken: Samples, ours: str, aim: Aim | None) -> Row:
     rivals = {rival: taken[rival] for rival in (NAIVE, BWRAP, LIMIT) if rival in taken}
-    return Row(name=name, unit="ms", ours=taken[ours], rivals=dict(rivals), aim=aim)
+    return Row(name=name, unit="ms", ours=taken[ours], rivals=rivals, aim=aim)

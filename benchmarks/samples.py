@@ -6,7 +6,7 @@ more than the ratio of two medians.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -15,7 +15,7 @@ BWRAP = "bwrap"
 LIMIT = "limit"
 RIVALS = (NAIVE, BWRAP, LIMIT)
 
-Unit = Literal["ms", "MB", "runs/s"]
+Unit = Literal["ms", "MB", "runs/s", "times"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Row:
     name: str
     unit: Unit
     ours: Sequence[float]
-    rivals: dict[str, Sequence[float]] = field(default_factory=dict)
+    rivals: Mapping[str, Sequence[float]] = field(default_factory=dict)
     aim: Aim | None = None
 
     @property
@@ -76,8 +76,14 @@ class Row:
         return Spread.of(self.ours)
 
     def factor(self, rival: str) -> Spread:
-        """How many times better we are than a rival; below 1 we are worse."""
-        return Spread.of(list(self._factors(rival)))
+        """How many times better we are than a rival (below 1: worse): of pairs, or else of medians."""
+        theirs = self.rivals[rival]
+        if len(theirs) == len(self.ours):
+            return Spread.of(list(self._factors(rival)))
+        medians = {rival: [quantile(theirs, 0.5)]}
+        return Row(
+            name=self.name, unit=self.unit, ours=[self.spread.median], rivals=medians
+        ).factor(rival)
 
     def _factors(self, rival: str) -> Iterator[float]:
         for ours, theirs in zip(self.ours, self.rivals[rival], strict=True):

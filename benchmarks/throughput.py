@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -42,7 +42,7 @@ def measure(
                 name=f"fresh sandboxes, {_what(contest)}, {callers} {'caller' if callers == 1 else 'callers'}",
                 unit="runs/s",
                 ours=taken["ours"],
-                rivals=dict[str, Sequence[float]](rivals),
+                rivals=rivals,
                 aim=aim if callers == 4 else None,
             )
         )

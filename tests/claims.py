@@ -7,7 +7,20 @@ tests/claim_rules.py. SECURITY.md names these ids.
 """
 
 from tests.claim import Claim
-from tests.claim_lists import between_runs, files, kernel, network, processes, secrets, surface
+from tests.claim_lists import (
+    artifacts,
+    between_runs,
+    conduct,
+    files,
+    kernel,
+    limits,
+    network,
+    output,
+    processes,
+    results,
+    secrets,
+    surface,
+)
 
 __all__ = ["CLAIMS", "PROMISES", "Claim"]
 
@@ -19,6 +32,11 @@ CLAIMS: tuple[Claim, ...] = (
     *network.CLAIMS,
     *secrets.CLAIMS,
     *between_runs.CLAIMS,
+    *limits.CLAIMS,
+    *output.CLAIMS,
+    *artifacts.CLAIMS,
+    *results.CLAIMS,
+    *conduct.CLAIMS,
 )
 
 # Numbered promises about safety that stand in SECURITY.md. 35 and 36 come with the network proxy, 80 with host tools.

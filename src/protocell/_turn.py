@@ -131,9 +131,9 @@ class Turn:
         while True:
             writers = [channel] if unsent else []
             ready = await waiter.wait([channel, notice, *pipes], writers, until)
-            if not ready and until == deadline:
-                return End.DEADLINE
-            if until != deadline and time.monotonic() >= until:
+            if time.monotonic() >= until:  # also when there is always something to read
+                if until == deadline:
+                    return End.DEADLINE
                 self._box.watch()
                 until = deadline
             unsent = self._send(unsent)

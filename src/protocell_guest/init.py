@@ -35,6 +35,8 @@ from protocell_guest.template import Template
 
 _WATCH_MILLISECONDS = 50
 _IDLE_MILLISECONDS = 250
+_NUDGE_MILLISECONDS = 20
+_NUDGES = 3
 
 
 @dataclass(slots=True)
@@ -70,6 +72,7 @@ class Init:
         self._context: Context | None = None
         self._watch = Watch()
         self._oom_kills = 0
+        self._nudges = 0
         self._template = template
         self._inherited_data = inherited_data
 
@@ -171,9 +174,28 @@ class Init:
         self._watch.cpu_total = self._table.cpu_total() + cpu_seconds
         self._watch.active = self._watch.used = True
 
+    def _interrupt(self) -> None:
+        """KeyboardInterrupt in the code, also if it is just about to wait for something.
+
+        CPython only notes the signal; a system call that begins a moment later would not end by it.
+        SIGURG, to which the context has a handler that does nothing, ends that.
+        """
+        if self._context is not None:
+            os.kill(self._context.pid, signal.SIGINT)
+            self._nudges = _NUDGES
+
+    def _nudge(self) -> None:
+        if self._nudges and self._context is not None:
+            self._nudges -= 1
+            os.kill(self._context.pid, signal.SIGURG)
+
     def _pause(self) -> int | None:
         """Milliseconds until the next look at the watch; None when nothing can happen."""
-        if self._context is None or not self._watch.used:
+        if self._context is None:
+            return None
+        if self._nudges:
+            return _NUDGE_MILLISECONDS
+        if not self._watch.used:
             return None
         if self._watch.memory:
             return _WATCH_MILLISECONDS if self._watch.active else _IDLE_MILLISECONDS
@@ -204,6 +226,7 @@ class Init:
             if self._control.fileno() in ready and not self._answer():
                 return
             self._check_watch()
+            self._nudge()
 
     def _reap(self) -> None:
         os.read(self._wake, 4096)
@@ -227,8 +250,7 @@ class Init:
             self._watch.active = False
             self._tell({"event": "rested", **self._report()})
         elif operation == "interrupt":
-            if self._context is not None:
-                os.kill(self._context.pid, signal.SIGINT)
+            self._interrupt()
         elif operation == "kill":
             self._end_context("host")
         elif operation == "context":

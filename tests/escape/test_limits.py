@@ -42,8 +42,9 @@ ENDLESS = {
         import threading
         def work():
             while True: pass
-        for _ in range(8): threading.Thread(target=work).start()
-        threading.main_thread().join()
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
         """,
     "a child that is waited for": """
         if os.fork() == 0:

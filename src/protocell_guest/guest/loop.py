@@ -85,6 +85,7 @@ def serve(
     """
     interrupts = _Interrupts()
     signal.signal(signal.SIGINT, interrupts.handle)
+    signal.signal(signal.SIGURG, lambda _number, _frame: None)  # ends a wait, see init
     reader = wire.FrameReader(_MAX_REQUEST_BYTES)
     channel.sendall(wire.encode(greeting))
     if not select.select([channel], [], [], _IDLE_SECONDS)[0]:

@@ -51,10 +51,20 @@ def clone_init() -> int:
 
 def outer_ids() -> tuple[int, int]:
     """The user and group id outside that the sandbox's one id stands for."""
-    if os.geteuid() == 0:
-        outer = OUTER_ID_BASE + os.getpid()
-        return outer, outer
+    nobodys = OUTER_ID_BASE + os.getpid()
+    if os.geteuid() == 0 and _is_mapped(nobodys):
+        return nobodys, nobodys
     return os.geteuid(), os.getegid()
+
+
+def _is_mapped(number: int) -> bool:
+    """Whether the id exists in our user namespace; in a rootless container most do not."""
+    with open("/proc/self/uid_map", encoding="ascii") as lines:
+        for line in lines:
+            first, _, count = (int(field) for field in line.split())
+            if first <= number < first + count:
+                return True
+    return False
 
 
 def unshare_mounts() -> None:

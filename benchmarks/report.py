@@ -1,0 +1,112 @@
+"""The document: facts of the machine, every aim with what was reached, and a table for each kind of measurement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from samples import BWRAP, LIMIT, NAIVE, Row, Section, Spread
+
+_HEAD = """\
+# Benchmarks
+
+Written by `make bench`; do not edit. Every figure is from one run on one machine. What is compared was measured in
+turn, round by round, each round in another order, and a factor is the median of the factors of the rounds: what the
+machine did to one, it did to the other. In brackets the 10th and the 95th percentile; n is the number of rounds.
+Factors above 1 are in our favour. Trust factors before absolute numbers.
+"""
+
+_HOW = """\
+## How it was measured
+
+- **protocell** runs with the full default policy, limits included; only `Environment` differs (`preload`, `ready`).
+  Every run's output is checked. Before each sample all sandboxes of this process are ready, warm or gone. "One
+  waiting" therefore means that a sandbox stood ready and had done its idle warm-up, as between two turns of an
+  agent; "none waiting, in a row" is `Environment(ready=0)`, five calls one right after the other, their mean.
+- **naive** is `subprocess.run([sys.executable, "-I", file], capture_output=True, timeout=5, cwd="/tmp")`, which
+  isolates nothing. In the throughput rows its timeout is 120 s.
+- **bwrap** is `bwrap --unshare-all --die-with-parent --new-session --ro-bind / / --dev /dev --proc /proc` around it.
+- **limit** is what a warm interpreter can do at best: `os.fork()`, exit, wait (with pandas loaded in the pandas rows),
+  measured in that process; for the warm call, `exec` in a bare loop on two pipes; for memory, what a forked child adds.
+  Nobody isolates anything there. A factor of 0.5 says that we take twice as long.
+- **pandas used** is a groupby of 1,000 rows. Ours has pandas preloaded; the naive way and bwrap have to import it.
+- **Throughput** counts from the first call to the moment when the last used sandbox is gone from the process table.
+- **First sandbox**: a new interpreter each time, from after `import protocell` to the result. Against it stands a
+  single run of the others.
+- **Memory** is the proportional set size (a page that n processes share counts 1/n) of init and context, after the
+  idle warm-up and before any call. MB is a million bytes.
+"""
+
+
+def document(
+    facts: Mapping[str, str], warnings: Sequence[str], sections: Sequence[Section]
+) -> str:
+    """The whole text."""
+    parts = [_HEAD, *(f"> **Warning:** {text}\n" for text in warnings)]
+    parts.append("\n".join(_facts(facts)))
+    parts.append("\n".join(_aims([row for section in sections for row in section.rows])))
+    parts.extend("\n".join(_section(section)) for section in sections)
+    return "\n".join([*parts, _HOW])
+
+
+def _facts(facts: Mapping[str, str]) -> Iterator[str]:
+    yield "## The machine\n"
+    yield "| | |\n|---|---|"
+    for name, text in facts.items():
+        yield f"| {name} | {text} |"
+    yield ""
+
+
+def _aims(rows: Sequence[Row]) -> Iterator[str]:
+    judged = [(row, row.aim) for row in rows if row.aim is not None]
+    missed = [row.name for row, aim in judged if not aim.is_met(row)]
+    yield "## Aims\n"
+    yield f"{len(judged) - len(missed)} of {len(judged)} are met."
+    if missed:
+        yield f"**Missed: {'; '.join(missed)}.**"
+    yield "\n| what | aim | reached | |\n|---|---|---|---|"
+    for row, aim in judged:
+        value = aim.value(row)
+        reached = f"{_number(value)} {'times' if aim.kind == 'times naive' else row.unit}"
+        yield f"| {row.name} | {aim.text} | {reached} | {'met' if aim.is_met(row) else '**missed**'} |"
+    yield ""
+
+
+def _section(section: Section) -> Iterator[str]:
+    present = [name for name in (NAIVE, BWRAP, LIMIT) if any(name in r.rivals for r in section.rows)]
+    headings = ["", "unit", "protocell"]
+    for name in present:
+        headings += [name, f"factor to {name}"]
+    yield f"## {section.title}\n"
+    yield _line([*headings, "n"])
+    yield _line(["---", "---", *("---:" for _ in headings[1:])])
+    for row in section.rows:
+        yield _line([row.name, row.unit, _spread(row.spread), *_rivals(row, present), str(len(row.ours))])
+    yield from (f"\n{note}" for note in section.notes)
+    yield ""
+
+
+def _rivals(row: Row, present: Sequence[str]) -> Iterator[str]:
+    for name in present:
+        if name not in row.rivals:
+            yield from ("", "")
+            continue
+        yield _spread(Spread.of(row.rivals[name]))
+        yield f"**{_spread(row.factor(name), bold=True)}"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _spread(spread: Spread, *, bold: bool = False) -> str:
+    text = _number(spread.median) + ("**" if bold else "")
+    if spread.count == 1:
+        return text
+    return f"{text} ({_number(spread.low)}–{_number(spread.high)})"
+
+
+def _number(value: float) -> str:
+    """Three digits or so: more would be a lie."""
+    size = abs(value)
+    digits = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 0.1 else 3
+    return f"{value:,.{digits}f}"
