@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import memory
 from latency import Contest, call, live_sandbox
 from protocell import Environment, Policy, ProtocellError, Sandbox
+from protocell._zygote import ZYGOTES
 from quiet import descendants, inits, running_zygotes
 from rivals import Program, bwrap_command, naive_command
 from samples import BWRAP, LIMIT, NAIVE, Aim, Row, Section
@@ -29,7 +30,7 @@ class Findings:
 
     alone: list[float] = field(default_factory=list)  # PSS of the only sandbox
     each: list[float] = field(default_factory=list)  # PSS of each of many
-    added: list[float] = field(default_factory=list)  # PSS of everything, zygote included
+    added: list[float] = field(default_factory=list)  # anonymous PSS of zygote and sandboxes
     machine: list[float] = field(default_factory=list)  # MemAvailable
     opening: list[float] = field(default_factory=list)
     before: list[float] = field(default_factory=list)  # calls with one live
@@ -42,6 +43,7 @@ class Findings:
 def measure(contest: Contest, program: Program, wanted: int, calls: int) -> Section:
     """Open one sandbox, then many, then close all but the first, and look at each stage."""
     found = Findings()
+    ZYGOTES.close()  # those of other environments map the same files, which would flatter each share
     with live_sandbox(POLICY, contest.household) as first:
         call(first, program)
         contest.household.settle()
@@ -72,7 +74,9 @@ def _open(stack: ExitStack, contest: Contest, count: int, found: Findings) -> li
             opened.append(stack.enter_context(live_sandbox(POLICY, contest.household)))
             found.opening.append((time.perf_counter() - started) * 1000)
     except (ProtocellError, OSError) as error:
-        found.notes.append(f"**{count + 1:,} were wanted; the next after {len(opened) + 1:,} failed:** {error}")
+        found.notes.append(
+            f"**{count + 1:,} were wanted; the next after {len(opened) + 1:,} failed:** {error}"
+        )
     return opened
 
 
@@ -84,7 +88,8 @@ def _calls(sandboxes: Sequence[Sandbox], program: Program, count: int) -> list[f
 
 
 def _everything() -> float | None:
-    return memory.proportional(descendants(running_zygotes()[POLICY.environment].pid))
+    zygote = running_zygotes()[POLICY.environment]
+    return memory.proportional(descendants(zygote.pid), "Pss_Anon")
 
 
 def _of_each_sandbox(found: Findings) -> Iterator[float]:
@@ -119,13 +124,13 @@ def _memory_rows(contest: Contest, found: Findings, count: int) -> Iterator[Row]
     )
     if found.added:
         yield Row(
-            name=f"idle sandbox: PSS that it adds, zygote included, {count:,} live",
+            name=f"idle sandbox: anonymous PSS that each adds, zygote included, mean of {count - 1:,}",
             unit="MB",
             ours=found.added,
             rivals=rivals,
         )
     yield Row(
-        name="idle sandbox: PSS of its processes, no other live (shares all with the zygote alone)",
+        name="idle sandbox: PSS of its processes, no other live",
         unit="MB",
         ours=found.alone,
         rivals=rivals,

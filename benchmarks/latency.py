@@ -1,4 +1,4 @@
-"""How long one run takes, from the call to the result: everybody in turn, on a machine where nothing else is at work."""
+"""How long one run takes, from the call to the result: everybody in turn, nothing else at work."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Contest:
 
     def rivals(self) -> dict[str, Sample]:
         """How each rival is measured once."""
-        found = {
+        found: dict[str, Sample] = {
             NAIVE: partial(milliseconds, naive_command(self.program), self.program),
             LIMIT: self.warm.fork_milliseconds,
         }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -15,9 +14,12 @@ from rivals import Program, WarmProcess
 _MB_PER_KB = 1024 / 1e6
 
 
-def proportional(pids: Iterable[int]) -> float | None:
-    """Proportional set size together, in MB: a page that n processes share counts 1/n; None if unreadable."""
-    found = [_kilobytes(f"/proc/{pid}/smaps_rollup", "Pss") for pid in pids]
+def proportional(pids: Iterable[int], kind: str = "Pss") -> float | None:
+    """Proportional set size together, in MB: a page that n processes share counts 1/n; None if unreadable.
+
+    ``Pss_Anon`` leaves out the pages of files, which the machine holds once, whoever else maps them.
+    """
+    found = [_kilobytes(f"/proc/{pid}/smaps_rollup", kind) for pid in pids]
     known = [size for size in found if size is not None]
     return sum(known) * _MB_PER_KB if len(known) == len(found) else None
 
@@ -49,9 +51,9 @@ def of_waiting(command: Sequence[str], program: Program) -> float | None:
 
 def of_forked(warm: WarmProcess) -> float | None:
     """MB that one forked child adds to the process that it comes from."""
-    before = proportional([warm.pid])
+    before = proportional([warm.pid], "Pss_Anon")
     child = warm.hold()
-    together = proportional([warm.pid, child])
+    together = proportional([warm.pid, child], "Pss_Anon")
     warm.drop()
     return together - before if before is not None and together is not None else None
 

@@ -25,7 +25,7 @@ from protocell import Environment
 from protocell._box import Pending
 from protocell._zygote import ZYGOTES, Zygote
 
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 60.0
 _POLL_SECONDS = 0.002
 _LONGER_THAN_IDLE_SECONDS = 0.010
 
@@ -48,6 +48,9 @@ class Household:
         Raises:
             NotQuietError: that took too long.
         """
+        for zygote in running_zygotes().values():
+            for policy in list(zygote._pools):
+                zygote.top_up(policy)  # one that was opened and not used left its place empty
         _wait(self._is_quiet, "every sandbox is ready, warm or gone")
 
     def wait_until_gone(self) -> None:
@@ -77,7 +80,7 @@ class Household:
         if len(found) != self._expected(environment, zygote) or not _sleeps(zygote.pid):
             return False
         pids = [context for init in found for context in children(init)]
-        return len(pids) == len(found) and all([self._is_warm(pid) for pid in pids])
+        return len(pids) == len(found) and all(map(self._is_warm, pids))
 
     def _is_warm(self, pid: int) -> bool:
         if pid in self._warm:

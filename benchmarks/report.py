@@ -11,7 +11,7 @@ _HEAD = """\
 
 Written by `make bench`; do not edit. Every figure is from one run on one machine. What is compared was measured in
 turn, round by round, each round in another order, and a factor is the median of the factors of the rounds: what the
-machine did to one, it did to the other. In brackets the 10th and the 95th percentile; n is the number of rounds.
+machine did to one, it did to the other. In brackets the 10th and the 95th percentile; n counts our samples.
 Factors above 1 are in our favour. Trust factors before absolute numbers.
 """
 
@@ -32,14 +32,14 @@ _HOW = """\
 - **Throughput** counts from the first call to the moment when the last used sandbox is gone from the process table.
 - **First sandbox**: a new interpreter each time, from after `import protocell` to the result. Against it stands a
   single run of the others.
-- **Memory** is the proportional set size (a page that n processes share counts 1/n) of init and context, after the
-  idle warm-up and before any call. MB is a million bytes.
+- **Memory** is the proportional set size of init and context, after the idle warm-up. A page that n processes share
+  counts 1/n, so what is shared with the zygote counts a third for the only sandbox and next to nothing for one of
+  many; what each adds to all anonymous memory, and what the machine has less, do not depend on such shares. Sandboxes
+  had run nothing yet, but for the first. MB is a million bytes.
 """
 
 
-def document(
-    facts: Mapping[str, str], warnings: Sequence[str], sections: Sequence[Section]
-) -> str:
+def document(facts: Mapping[str, str], warnings: Sequence[str], sections: Sequence[Section]) -> str:
     """The whole text."""
     parts = [_HEAD, *(f"> **Warning:** {text}\n" for text in warnings)]
     parts.append("\n".join(_facts(facts)))
@@ -62,7 +62,8 @@ def _aims(rows: Sequence[Row]) -> Iterator[str]:
     yield "## Aims\n"
     yield f"{len(judged) - len(missed)} of {len(judged)} are met."
     if missed:
-        yield f"**Missed: {'; '.join(missed)}.**"
+        yield "\nMissed:\n"
+        yield from (f"- **{name}**" for name in missed)
     yield "\n| what | aim | reached | |\n|---|---|---|---|"
     for row, aim in judged:
         value = aim.value(row)
@@ -72,7 +73,9 @@ def _aims(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _section(section: Section) -> Iterator[str]:
-    present = [name for name in (NAIVE, BWRAP, LIMIT) if any(name in r.rivals for r in section.rows)]
+    present = [
+        name for name in (NAIVE, BWRAP, LIMIT) if any(name in r.rivals for r in section.rows)
+    ]
     headings = ["", "unit", "protocell"]
     for name in present:
         headings += [name, f"factor to {name}"]
@@ -80,7 +83,9 @@ def _section(section: Section) -> Iterator[str]:
     yield _line([*headings, "n"])
     yield _line(["---", "---", *("---:" for _ in headings[1:])])
     for row in section.rows:
-        yield _line([row.name, row.unit, _spread(row.spread), *_rivals(row, present), str(len(row.ours))])
+        yield _line(
+            [row.name, row.unit, _spread(row.spread), *_rivals(row, present), str(len(row.ours))]
+        )
     yield from (f"\n{note}" for note in section.notes)
     yield ""
 
@@ -102,7 +107,7 @@ def _spread(spread: Spread, *, bold: bool = False) -> str:
     text = _number(spread.median) + ("**" if bold else "")
     if spread.count == 1:
         return text
-    return f"{text} ({_number(spread.low)}–{_number(spread.high)})"
+    return f"{text} ({_number(spread.low)} to {_number(spread.high)})"
 
 
 def _number(value: float) -> str:

@@ -18,9 +18,8 @@ from typing import Self
 
 _WARM = Path(__file__).with_name("warm_process.py")
 # The tree is the host's, read-only, as the usual examples have it; a tmpfs on /tmp would hide the program.
-_BWRAP = (
-    "bwrap --unshare-all --die-with-parent --new-session --ro-bind / / --dev /dev --proc /proc"
-).split()
+_BWRAP = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session"]
+_BWRAP += ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,9 @@ def main() -> int:
     warnings = [text for text in (machine.warning(),) if text]
     size = QUICK if arguments.quick else FULL
     if arguments.quick:
-        warnings.append("This was a quick run: it shows that the script works, and its figures say nothing.")
+        warnings.append(
+            "This was a quick run: it shows that the script works, and its figures say nothing."
+        )
     for text in warnings:
         print(f"warning: {text}", file=sys.stderr)
     machine.raise_descriptor_limit()
@@ -92,8 +94,12 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure, and write docs/benchmarks.md.")
     parser.add_argument("--quick", action="store_true", help="a few samples, to see that it works")
-    parser.add_argument("--many", action="store_true", help=f"{MANY:,} live sandboxes, not {FULL.live}")
-    parser.add_argument("--output", type=Path, help="write here (default: docs/benchmarks.md; of --quick: print)")
+    parser.add_argument(
+        "--many", action="store_true", help=f"{MANY:,} live sandboxes, not {FULL.live}"
+    )
+    parser.add_argument(
+        "--output", type=Path, help="write here (default: docs/benchmarks.md; of --quick: print)"
+    )
     arguments = parser.parse_args()
     if arguments.output is None and not arguments.quick:
         arguments.output = DOCUMENT
@@ -133,7 +139,10 @@ def _sections(size: Size, live: int, plain: Contest, pandas: Contest) -> Iterato
         title="The first sandbox of a process", rows=latency.measure_first(plain, size.first_rounds)
     )
     _say("throughput")
-    rounds, with_pandas = size.throughput_rounds, Policy(environment=Environment(preload=["pandas"]))
+    rounds, with_pandas = (
+        size.throughput_rounds,
+        Policy(environment=Environment(preload=["pandas"])),
+    )
     rows = throughput.measure(plain, Policy(), size.print_counts, rounds, 3)
     _say("throughput with pandas")
     rows += throughput.measure(pandas, with_pandas, size.pandas_counts, rounds, 100)

@@ -30,7 +30,9 @@ class Spread:
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
         """The spread of at least one sample."""
-        return cls(quantile(values, 0.5), quantile(values, 0.1), quantile(values, 0.95), len(values))
+        return cls(
+            quantile(values, 0.5), quantile(values, 0.1), quantile(values, 0.95), len(values)
+        )
 
 
 def quantile(values: Sequence[float], fraction: float) -> float:

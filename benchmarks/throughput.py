@@ -61,7 +61,7 @@ def _samplers(contest: Contest, policy: Policy, counts: Counts, callers: int) ->
         once = partial(run, command, program, timeout=_PATIENCE_SECONDS)
         return partial(per_second, once, counts.rivals[callers], callers)
 
-    found = {
+    found: dict[str, Sample] = {
         "ours": partial(per_second, partial(fresh, program, policy), counts.ours, callers, gone),
         NAIVE: rival(naive_command(program)),
         LIMIT: partial(contest.warm.forks_per_second, counts.forks, callers),
@@ -72,7 +72,10 @@ def _samplers(contest: Contest, policy: Policy, counts: Counts, callers: int) ->
 
 
 def per_second(
-    once: Callable[[], object], count: int, callers: int, afterwards: Callable[[], None] | None = None
+    once: Callable[[], object],
+    count: int,
+    callers: int,
+    afterwards: Callable[[], None] | None = None,
 ) -> float:
     """Runs a second; what is left to be cleaned up afterwards belongs to the time."""
     with ThreadPoolExecutor(callers) as threads:

@@ -5,7 +5,7 @@ from tests.claim import Claim
 CLAIMS = (
     Claim(
         id="conduct.fails-closed",
-        sentence="A protection that is missing is an error that names it, unless it was waived by name; results say what was on.",
+        sentence="A missing protection is an error that names it, unless waived by name; results say what was on.",
         source="promise 77; CVE-2026-2275",
         attack=True,
     ),

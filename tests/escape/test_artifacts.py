@@ -63,7 +63,14 @@ def test_reading_and_listing_through_a_link_is_refused() -> None:
             "import os\nos.symlink('/etc', 'etc'); os.symlink('/etc/hostname', 'name'); os.symlink('..', 'up')\n"
             "os.mkdir('real'); os.symlink('real', 'alias'); open('real/x', 'w').write('x')"
         )
-        for path in ("name", "etc/hostname", "etc/passwd", "up/user/real/x", "alias/x", "../../etc/passwd"):
+        for path in (
+            "name",
+            "etc/hostname",
+            "etc/passwd",
+            "up/user/real/x",
+            "alias/x",
+            "../../etc/passwd",
+        ):
             with pytest.raises(FileError):
                 sandbox.files.read(path)
         for path in ("etc", "up", "alias", "..", "real/../.."):
@@ -75,7 +82,10 @@ def test_reading_and_listing_through_a_link_is_refused() -> None:
 def test_writing_through_a_link_changes_nothing_else() -> None:
     with Sandbox() as sandbox:
         sandbox.run_code(
-            "import os\nos.symlink('/tmp', 'out'); os.symlink('/tmp/target', 'name'); open('/tmp/target', 'w').write('before')"
+            """
+import os
+os.symlink('/tmp', 'out'); os.symlink('/tmp/target', 'name'); open('/tmp/target', 'w').write('before')
+"""
         )
         for path in ("name", "out/target", "out/new"):
             with contextlib.suppress(FileError):  # or the link itself is replaced
@@ -194,7 +204,12 @@ def test_fifos_and_sockets_are_never_opened() -> None:
 @pytest.mark.claim("artifacts.odd-files")
 def test_reading_a_fifo_is_refused_and_does_not_wait() -> None:
     with Sandbox() as sandbox:
-        sandbox.run_code("import os\nos.mkfifo('fifo')\nif os.fork() == 0:\n    open('fifo', 'w').write('x' * 10**9)")
+        sandbox.run_code("""
+import os
+os.mkfifo('fifo')
+if os.fork() == 0:
+    open('fifo', 'w').write('x' * 10**9)
+""")
         with pytest.raises(FileError):
             sandbox.files.read("fifo")
 
@@ -203,7 +218,11 @@ def test_reading_a_fifo_is_refused_and_does_not_wait() -> None:
 def test_a_lease_does_not_hold_the_reader() -> None:
     with Sandbox() as sandbox:
         execution = sandbox.run_code(
-            "import fcntl\nf = open('leased', 'w+'); f.write('x'); f.flush()\nfcntl.fcntl(f, fcntl.F_SETLEASE, fcntl.F_WRLCK)",
+            """
+import fcntl
+f = open('leased', 'w+'); f.write('x'); f.flush()
+fcntl.fcntl(f, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+""",
             timeout=20,
         )
 

@@ -4,6 +4,7 @@ Every attack stops by itself at a few hundred MiB or some seconds, so that a lim
 """
 
 import os
+import select
 
 import pytest
 
@@ -171,10 +172,41 @@ def test_code_that_ends_in_time_is_not_touched() -> None:
 @pytest.mark.parametrize(
     "code",
     [
-        "for _ in range(2):\n    if os.fork() == 0:\n        os.setsid()\n        if os.fork(): os._exit(0)\n        while True: pass\nimport signal\nsignal.pause()",
-        "while True:\n    if os.fork() == 0:\n        for _ in range(10**6): pass\n        os._exit(0)\n    os.wait()",
-        "import signal\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\nwhile True:\n    try:\n        pid = os.fork()\n    except OSError:\n        continue\n    if pid == 0:\n        for _ in range(10**6): pass\n        os._exit(0)",
-        "import hashlib, threading\nwork = lambda: hashlib.pbkdf2_hmac('sha256', b'', b'', 2**30)\n[threading.Thread(target=work).start() for _ in range(2)]\nimport signal\nsignal.pause()",
+        """
+for _ in range(2):
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork(): os._exit(0)
+        while True: pass
+import signal
+signal.pause()
+""",
+        """
+while True:
+    if os.fork() == 0:
+        for _ in range(10**6): pass
+        os._exit(0)
+    os.wait()
+""",
+        """
+import signal
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+while True:
+    try:
+        pid = os.fork()
+    except OSError:
+        continue
+    if pid == 0:
+        for _ in range(10**6): pass
+        os._exit(0)
+""",
+        """
+import hashlib, threading
+work = lambda: hashlib.pbkdf2_hmac('sha256', b'', b'', 2**30)
+[threading.Thread(target=work).start() for _ in range(2)]
+import signal
+signal.pause()
+""",
     ],
     ids=["orphans", "short-lived children", "children that nobody waits for", "threads"],
 )
@@ -182,9 +214,7 @@ def test_processor_time_is_counted_wherever_it_is_spent(code: str) -> None:
     execution = run(code, cpu_seconds=0.5, timeout=20)
 
     assert execution.status == "timeout"
-    assert (
-        execution.reason == "the code used more processor time than its limit cpu_seconds, 0.5 s"
-    )
+    assert execution.reason == "the code used more processor time than its limit cpu_seconds, 0.5 s"
 
 
 @pytest.mark.twin("limits.processor-time")
@@ -217,8 +247,6 @@ def test_what_goes_on_after_an_execution_is_still_counted_against_its_processor_
 
 
 def _is_readable(descriptor: int) -> bool:
-    import select
-
     return bool(select.select([descriptor], [], [], 0)[0])
 
 
@@ -577,8 +605,19 @@ _KINDS = (
     "import resource\n"
     "KINDS = {n: getattr(resource, n) for n in sorted(dir(resource)) if n.startswith('RLIMIT_')}\n"
 )
-_HARD = ("RLIMIT_AS", "RLIMIT_CORE", "RLIMIT_DATA", "RLIMIT_FSIZE", "RLIMIT_MEMLOCK", "RLIMIT_MSGQUEUE")
-_HARD += ("RLIMIT_NICE", "RLIMIT_NOFILE", "RLIMIT_NPROC", "RLIMIT_RTPRIO", "RLIMIT_SIGPENDING")
+_HARD = (
+    "RLIMIT_AS",
+    "RLIMIT_CORE",
+    "RLIMIT_DATA",
+    "RLIMIT_FSIZE",
+    "RLIMIT_MEMLOCK",
+    "RLIMIT_MSGQUEUE",
+    "RLIMIT_NICE",
+    "RLIMIT_NOFILE",
+    "RLIMIT_NPROC",
+    "RLIMIT_RTPRIO",
+    "RLIMIT_SIGPENDING",
+)
 
 
 @pytest.mark.claim("limits.not-raised")

@@ -32,20 +32,41 @@ FLOODS = {
     "one endless line": ("import os\nwhile True: os.write(1, b'x' * 65536)", "output_limit"),
     "empty lines": ("import os\nwhile True: os.write(1, b'\\n' * 65536)", "output_limit"),
     "short lines": ("import os\nwhile True: os.write(2, b'a\\n' * 32768)", "output_limit"),
-    "bytes that are no text": ("import os\nwhile True: os.write(1, b'\\xff' * 65536)", "output_limit"),
+    "bytes that are no text": (
+        """
+import os
+while True: os.write(1, b'\\xff' * 65536)
+""",
+        "output_limit",
+    ),
     "both streams and children": (
-        "import os\nos.fork(); os.fork()\nwhile True: os.write(1, b'x' * 65536); os.write(2, b'y' * 65536)",
+        """
+import os
+os.fork(); os.fork()
+while True: os.write(1, b'x' * 65536); os.write(2, b'y' * 65536)
+""",
         "output_limit",
     ),
     "a huge value": ("'x' * (200 << 20)", "ok"),
     "a huge value of wide characters": ("'\\U0001F600' * (20 << 20)", "ok"),
     "an exception of 100 MB": ("raise ValueError('x' * (100 << 20))", "error"),
     "a huge traceback": (
-        "import sys\nsys.setrecursionlimit(100_000)\ndef f(n):\n    raise ValueError if n == 0 else f(n - 1)\nf(20_000)",
+        """
+import sys
+sys.setrecursionlimit(100_000)
+def f(n):
+    raise ValueError if n == 0 else f(n - 1)
+f(20_000)
+""",
         None,
     ),
     "a chain of exceptions": (
-        "error = None\nfor n in range(20_000):\n    new = ValueError('x' * 1000); new.__cause__ = error; error = new\nraise error",
+        """
+error = None
+for n in range(20_000):
+    new = ValueError('x' * 1000); new.__cause__ = error; error = new
+raise error
+""",
         "error",
     ),
     "a huge group of exceptions": (
@@ -61,7 +82,13 @@ FLOODS = {
         "for n in range(5000): open('n' * 240 + str(n), 'w').close()",
         "ok",
     ),
-    "a flood on the channel": ("import os\nwhile True: os.write(3, b'\\x10\\0\\0\\0[1,1,1,1,1,1,1,1]')", "killed"),
+    "a flood on the channel": (
+        """
+import os
+while True: os.write(3, b'\\x10\\0\\0\\0[1,1,1,1,1,1,1,1]')
+""",
+        "killed",
+    ),
     "a frame that never ends": (
         "import os\nos.write(3, b'\\0\\0\\x10\\0')\nwhile True: os.write(3, b' ' * 65536)",
         "killed",
@@ -147,7 +174,9 @@ def test_odd_text_in_errors_comes_back_as_text_that_can_be_kept() -> None:
 @pytest.mark.twin("output.any-bytes")
 def test_text_of_the_world_comes_back_as_it_was() -> None:
     words = "Grüße, 你好, שלום, 😀, naïve\tend"
-    execution = protocell.run_code(f"import sys\nprint({words!r}); print({words!r}, file=sys.stderr)\n{words!r}")
+    execution = protocell.run_code(
+        f"import sys\nprint({words!r}); print({words!r}, file=sys.stderr)\n{words!r}"
+    )
 
     assert stdout(execution) == words + "\n"
     assert execution.logs.stderr == [words + "\n"]
@@ -234,7 +263,10 @@ def test_a_streams_listener_hears_nothing_after_the_end() -> None:
 @pytest.mark.twin("output.late-writers")
 def test_a_child_that_ends_in_time_is_heard_to_its_last_word() -> None:
     execution = protocell.run_code(
-        "import subprocess\nprint(subprocess.run(['/bin/sh', '-c', 'echo one; echo two >&2']).returncode)"
+        """
+import subprocess
+print(subprocess.run(['/bin/sh', '-c', 'echo one; echo two >&2']).returncode)
+"""
     )
 
     assert execution.logs.stdout == ["one\n", "0\n"]
@@ -256,7 +288,14 @@ REPRS = {
     "interrupts": (_REPR + "raise KeyboardInterrupt\nHostile()", "error"),
     "is no text": (_REPR + "return 5\nHostile()", "ok"),
     "is a liar": (
-        "class Text(str):\n    def __str__(self): return 'lie' * 10**7\n    __len__ = lambda self: 1\n    __getitem__ = None\n    encode = None\n"
+        """
+class Text(str):
+    def __str__(self): return 'lie' * 10**7
+    __len__ = lambda self: 1
+    __getitem__ = None
+    encode = None
+
+"""
         + _REPR
         + "return Text('true')\nHostile()",
         "ok",
@@ -292,19 +331,42 @@ def test_a_hostile_repr_does_not_hold_us(code: str, status: str | None) -> None:
 
 ERRORS = {
     "its text raises": "class E(Exception):\n    def __str__(self): raise ValueError\nraise E",
-    "its text is endless": "class E(Exception):\n    def __str__(self):\n        while True: pass\nraise E",
+    "its text is endless": """
+class E(Exception):
+    def __str__(self):
+        while True: pass
+raise E
+""",
     "its text is no text": "class E(Exception):\n    def __str__(self): return 5\nraise E",
     "its text exits": "class E(Exception):\n    def __str__(self): raise SystemExit(0)\nraise E",
     "it is its own cause": "e = ValueError('x'); e.__cause__ = e; e.__context__ = e\nraise e",
-    "a ring of causes": "a = ValueError('a'); b = ValueError('b'); a.__cause__ = b; b.__cause__ = a\nraise a",
-    "a syntax error with odd parts": "e = SyntaxError('m'); e.lineno = 'x'; e.text = 5; e.offset = -(10**30); e.filename = object()\nraise e",
+    "a ring of causes": """
+a = ValueError('a'); b = ValueError('b'); a.__cause__ = b; b.__cause__ = a
+raise a
+""",
+    "a syntax error with odd parts": """
+e = SyntaxError('m'); e.lineno = 'x'; e.text = 5; e.offset = -(10**30); e.filename = object()
+raise e
+""",
     "a syntax error in the dark": "raise SyntaxError('m', ('/etc/passwd', 1, 1, 'x' * 10**7, 1, 10**9))",
     "a huge exit code": "raise SystemExit(10**100)",
     "notes without an end": "e = ValueError('x'); e.__notes__ = ['n' * 1000] * 100_000\nraise e",
     "notes that are none": "e = ValueError('x'); e.__notes__ = 5\nraise e",
-    "a loader that lies": "import linecache\nlinecache.getline = linecache.getlines = lambda *a, **k: 1 / 0\n1 / 0",
-    "a hook that lies": "import sys, traceback\nsys.excepthook = traceback.format_exception = None\n1 / 0",
-    "no builtins": "import builtins\nfor n in ('repr', 'str', 'len', 'isinstance', 'type'): setattr(builtins, n, None)\n1 / 0",
+    "a loader that lies": """
+import linecache
+linecache.getline = linecache.getlines = lambda *a, **k: 1 / 0
+1 / 0
+""",
+    "a hook that lies": """
+import sys, traceback
+sys.excepthook = traceback.format_exception = None
+1 / 0
+""",
+    "no builtins": """
+import builtins
+for n in ('repr', 'str', 'len', 'isinstance', 'type'): setattr(builtins, n, None)
+1 / 0
+""",
 }
 
 
@@ -347,11 +409,21 @@ ESCAPES = "\x1b[2J\x1b]0;owned\x07\x1b]52;c;cHduZWQ=\x07\r\x08\x9b31m\u202e\u206
 @pytest.mark.parametrize(
     "code",
     [
-        "import sys\nprint(T); print(T, file=sys.stderr)\nclass R:\n    def __repr__(self): return T\nR()",
+        """
+import sys
+print(T); print(T, file=sys.stderr)
+class R:
+    def __repr__(self): return T
+R()
+""",
         "raise type('N' + T, (Exception,), {})(T)",
         "raise SystemExit(T)",
         "import sys\nsys.stderr.write(T); 1 / 0",
-        "open('plain', 'w').close(); import os\nfor n, c in enumerate(T.encode('utf-8', 'surrogatepass').decode('latin-1')):\n    if c not in '/\\0': open(f'{n}{c}', 'w').write(T.encode('utf-8', 'replace').decode())",
+        """
+open('plain', 'w').close(); import os
+for n, c in enumerate(T.encode('utf-8', 'surrogatepass').decode('latin-1')):
+    if c not in '/\\0': open(f'{n}{c}', 'w').write(T.encode('utf-8', 'replace').decode())
+""",
         "import os\nos.write(3, b'\\x10\\0\\0\\0' + T[:16].encode('utf-8', 'replace'))",
     ],
 )

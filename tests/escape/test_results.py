@@ -5,6 +5,7 @@ lie stays a lie about this execution alone, how a process ended is the kernel's 
 """
 
 import ast
+import select
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import protocell
 import protocell_guest
 from protocell import Execution, Limits, Policy, Sandbox
 from tests.escape import hosts
-from tests.escape.conftest import program, told
+from tests.escape.conftest import program
 from tests.kernel.children import eventually
 
 MIB = 1 << 20
@@ -48,7 +49,18 @@ def run(code: str, *, timeout: float = 10, **limits: object) -> Execution:
 
 # -- nothing unpickled --------------------------------------------------------------------------------
 
-_LOADERS = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "yaml", "_pickle", "copyreg", "jsonpickle"}
+_LOADERS = {
+    "pickle",
+    "marshal",
+    "shelve",
+    "dill",
+    "cloudpickle",
+    "joblib",
+    "yaml",
+    "_pickle",
+    "copyreg",
+    "jsonpickle",
+}
 
 
 @pytest.mark.claim("results.nothing-unpickled")
@@ -114,27 +126,57 @@ BROKEN = {
     "an unknown event": ("send({'event': 'tool_call', 'id': 1})", "'tool_call' is no event"),
     "no event": ("send({'id': 1})", "None is no event"),
     "an event of another kind": ("send({'event': ['done'], 'id': 1})", "a list is no event"),
-    "ready once more": ("send({'event': 'ready', 'enforced': ['everything']})", "'ready' is no event"),
+    "ready once more": (
+        "send({'event': 'ready', 'enforced': ['everything']})",
+        "'ready' is no event",
+    ),
     "a field too many": ("send({**done(), 'status': 'ok'})", "'done' has no 'status'"),
     "a bool as exit code": ("send({**done(), 'exit_code': True})", "'exit_code' of type bool"),
     "two errors": ("send(failed(), failed())", "a second error"),
     "two main results": ("send(result('a'), result('b'))", "a second main result"),
     "too many results": ("send(*[result('x', main=False)] * 101)", "more than 100 results"),
-    "two ends": ("raw_two = done(); body = json.dumps(raw_two).encode(); frame = len(body).to_bytes(4, 'little') + body\nos.write(3, frame * 2)", "a message after the end"),
-    "a result after the end": ("a, b = (json.dumps(m).encode() for m in (done(), result('late')))\nos.write(3, len(a).to_bytes(4, 'little') + a + len(b).to_bytes(4, 'little') + b)", "a message after the end"),
-    "a result without text": ("send({'event': 'result', 'id': 1, 'main': True, 'formats': {'text/html': 'x'}})", "'formats' lacks text/plain"),
+    "two ends": (
+        """
+raw_two = done(); body = json.dumps(raw_two).encode(); frame = len(body).to_bytes(4, 'little') + body
+os.write(3, frame * 2)
+""",
+        "a message after the end",
+    ),
+    "a result after the end": (
+        """
+a, b = (json.dumps(m).encode() for m in (done(), result('late')))
+os.write(3, len(a).to_bytes(4, 'little') + a + len(b).to_bytes(4, 'little') + b)
+""",
+        "a message after the end",
+    ),
+    "a result without text": (
+        "send({'event': 'result', 'id': 1, 'main': True, 'formats': {'text/html': 'x'}})",
+        "'formats' lacks text/plain",
+    ),
     "a result of another kind": ("send(result({'a': 1}))", "'formats' has 'text/plain'"),
     "a result too large": ("send(result('x' * 300_000))", "a result of 300000 bytes"),
-    "an odd MIME type": ("send({'event': 'result', 'id': 1, 'main': True, 'formats': {'text/plain': '', 'a/b\\x1b[2J': 'x'}})", "which is no MIME type"),
+    "an odd MIME type": (
+        "send({'event': 'result', 'id': 1, 'main': True, 'formats': {'text/plain': '', 'a/b\\x1b[2J': 'x'}})",
+        "which is no MIME type",
+    ),
     "deep JSON": ("raw(b'[' * 100_000)", "message"),
     "deep objects": ("raw(b'{\"a\":' * 50 + b'1' + b'}' * 50)", "message is nested deeper than 32"),
-    "NaN": ("raw(b'{\"event\":\"done\",\"id\":NaN,\"exit_code\":null}')", "message has NaN in it"),
-    "infinity": ("raw(b'{\"event\":\"done\",\"id\":1e999,\"exit_code\":null}')", "message has a number in it"),
-    "a huge integer": ("raw(b'{\"event\":\"done\",\"id\":' + b'1' * 100_000 + b'}')", "message has an integer"),
-    "many keys": ("raw(b'{' + b','.join(b'\"%d\":1' % n for n in range(100_000)) + b'}')", "message has"),
+    "NaN": ('raw(b\'{"event":"done","id":NaN,"exit_code":null}\')', "message has NaN in it"),
+    "infinity": (
+        'raw(b\'{"event":"done","id":1e999,"exit_code":null}\')',
+        "message has a number in it",
+    ),
+    "a huge integer": (
+        "raw(b'{\"event\":\"done\",\"id\":' + b'1' * 100_000 + b'}')",
+        "message has an integer",
+    ),
+    "many keys": (
+        "raw(b'{' + b','.join(b'\"%d\":1' % n for n in range(100_000)) + b'}')",
+        "message has",
+    ),
     "a list": ("raw(b'[1]')", "message is a JSON list"),
     "nothing": ("raw(b'')", "message is not JSON"),
-    "no ASCII": ("raw('{\"event\":\"é\"}'.encode())", "message is not ASCII"),
+    "no ASCII": ('raw(\'{"event":"é"}\'.encode())', "message is not ASCII"),
     "a huge length": ("os.write(3, b'\\xff\\xff\\xff\\xff')", "frame says it has 4294967295 bytes"),
     "garbage": ("os.write(3, os.urandom(3) + b'\\xff' + os.urandom(60))", ""),
 }
@@ -142,7 +184,9 @@ BROKEN = {
 
 @pytest.mark.claim("results.forged-frames")
 @pytest.mark.parametrize("code, why", BROKEN.values(), ids=BROKEN)
-def test_what_is_not_the_protocol_ends_the_code_and_the_next_call_works(code: str, why: str) -> None:
+def test_what_is_not_the_protocol_ends_the_code_and_the_next_call_works(
+    code: str, why: str
+) -> None:
     with Sandbox() as sandbox:
         execution = sandbox.run_code(forge(code + "\nwait()"), timeout=10)
 
@@ -161,7 +205,7 @@ def test_what_is_not_the_protocol_ends_the_code_and_the_next_call_works(code: st
         "while True: os.write(3, b'\\x02\\0\\0\\0{}')",
         "os.write(3, b'\\0\\0\\x10\\0')\nwhile True: os.write(3, b'\"' * 65536)",
         "while True: send(result('x' * 200_000, main=False))",
-        "while True: raw(b'{\"event\":\"result\",\"id\":1,\"main\":false,\"formats\":{' + b','.join(b'\"a/%d\":\"\"' % n for n in range(4000)) + b'}}')",
+        'while True: raw(b\'{"event":"result","id":1,"main":false,"formats":{\' + b\',\'.join(b\'"a/%d":""\' % n for n in range(4000)) + b\'}}\')',
         "[os.fork() for _ in range(3)]\nwhile True: os.write(3, os.urandom(4096))",
     ],
 )
@@ -190,21 +234,44 @@ def test_an_honest_value_an_honest_error_and_an_honest_exit_come_through() -> No
 
 TAKEN_OVER = {
     "the encoder": "from protocell_guest import wire; wire.encode = lambda *_: b'\\xff' * 8",
-    "an encoder that raises": "from protocell_guest import wire\ndef encode(*_): raise ValueError\nwire.encode = encode",
+    "an encoder that raises": """
+from protocell_guest import wire
+def encode(*_): raise ValueError
+wire.encode = encode
+""",
     "an encoder that is gone": "from protocell_guest import wire; del wire.encode",
     "the reader": "from protocell_guest import wire; wire.FrameReader.feed = lambda *_: [{'op': 'execute'}]",
     "every module": "for name in [n for n in sys.modules if n.startswith('protocell_guest')]: sys.modules[name] = None",
     "no modules at all": "sys.modules.clear()",
-    "the interpreter": "from protocell_guest.guest import interpreter\ninterpreter.Interpreter.run = lambda *a, **k: 1 / 0",
+    "the interpreter": """
+from protocell_guest.guest import interpreter
+interpreter.Interpreter.run = lambda *a, **k: 1 / 0
+""",
     "json": "json.JSONEncoder.encode = json.dumps = json.loads = lambda *a, **k: '[[['",
     "the socket": "import socket\nsocket.socket.sendall = socket.socket.recv = lambda *_: b''",
-    "our frames": "frame = sys._getframe()\nwhile frame: frame.f_globals.update(wire=None, os=None); frame = frame.f_back",
-    "the garbage collector": "import gc\nfor thing in gc.get_objects():\n    if type(thing) is dict and 'serve' in thing: thing.clear()",
+    "our frames": """
+frame = sys._getframe()
+while frame: frame.f_globals.update(wire=None, os=None); frame = frame.f_back
+""",
+    "the garbage collector": """
+import gc
+for thing in gc.get_objects():
+    if type(thing) is dict and 'serve' in thing: thing.clear()
+""",
     "another descriptor 3": "os.dup2(os.open('/dev/null', os.O_RDWR), 3)",
-    "a pair of its own as descriptor 3": "import socket\na, b = socket.socketpair(); os.dup2(a.fileno(), 3)",
+    "a pair of its own as descriptor 3": """
+import socket
+a, b = socket.socketpair(); os.dup2(a.fileno(), 3)
+""",
     "descriptor 3 without blocking": "os.set_blocking(3, False)",
-    "a half closed channel": "import socket\nsocket.socket(fileno=os.dup(3)).shutdown(socket.SHUT_WR)",
-    "a channel that is not read": "import socket\nsocket.socket(fileno=os.dup(3)).shutdown(socket.SHUT_RD)",
+    "a half closed channel": """
+import socket
+socket.socket(fileno=os.dup(3)).shutdown(socket.SHUT_WR)
+""",
+    "a channel that is not read": """
+import socket
+socket.socket(fileno=os.dup(3)).shutdown(socket.SHUT_RD)
+""",
 }
 
 
@@ -227,7 +294,10 @@ def test_a_guest_that_takes_our_side_over_harms_only_itself(code: str) -> None:
 def test_a_guest_that_reads_the_channel_itself_is_ended_by_the_limits() -> None:
     with Sandbox() as sandbox:
         sandbox.run_code(
-            forge("import threading\nthreading.Thread(target=lambda: [os.read(3, 1 << 20) for _ in iter(int, 1)], daemon=True).start()"),
+            forge("""
+import threading
+threading.Thread(target=lambda: [os.read(3, 1 << 20) for _ in iter(int, 1)], daemon=True).start()
+"""),
             timeout=5,
         )
         stolen = sandbox.run_code("6 * 7", timeout=1)
@@ -240,7 +310,11 @@ def test_a_guest_that_reads_the_channel_itself_is_ended_by_the_limits() -> None:
 def test_a_guest_that_only_looks_at_our_side_goes_on_as_before() -> None:
     with Sandbox() as sandbox:
         seen = sandbox.run_code(
-            "import sys\nfrom protocell_guest import wire\nsorted(n for n in sys.modules if n == 'protocell_guest.wire')"
+            """
+import sys
+from protocell_guest import wire
+sorted(n for n in sys.modules if n == 'protocell_guest.wire')
+"""
         )
 
         assert seen.text == "['protocell_guest.wire']"
@@ -261,7 +335,14 @@ def test_a_guest_that_only_looks_at_our_side_goes_on_as_before() -> None:
         ("send(result('fine')); os.close(3); wait()", "killed", "closed its control channel"),
         ("send(failed()); os.execv('/bin/true', ['true'])", "killed", "exit code 0"),
         ("send(result('fine'))\nwhile True: pass", "timeout", "wall_seconds"),
-        ("send(result('fine'))\nwhile True: os.write(1, b'x' * 65536)", "output_limit", "output_total_bytes"),
+        (
+            """
+send(result('fine'))
+while True: os.write(1, b'x' * 65536)
+""",
+            "output_limit",
+            "output_total_bytes",
+        ),
     ],
 )
 def test_a_forged_result_does_not_change_how_the_code_ended(
@@ -285,7 +366,9 @@ def test_who_says_done_and_runs_on_in_a_sandbox_of_one_execution_is_ended() -> N
 @pytest.mark.claim("results.status-not-forged")
 def test_who_says_done_and_runs_on_cannot_answer_for_the_next_execution() -> None:
     with Sandbox() as sandbox:
-        sandbox.run_code(forge("send(done(1)); send(result('forged', 2), done(2)); wait()"), timeout=5)
+        sandbox.run_code(
+            forge("send(done(1)); send(result('forged', 2), done(2)); wait()"), timeout=5
+        )
         second = sandbox.run_code("'honest'", timeout=1)
 
         assert second.text != "forged"
@@ -310,7 +393,12 @@ def test_who_says_done_and_runs_on_does_not_hold_the_sandbox_for_ever() -> None:
     "concurrent",
     [
         "if os.fork() == 0:\n    os.setsid()\n    while True: send(result('forged', 1, False))",
-        "import threading\ndef work():\n    while True: send(result('forged', 1, False))\nthreading.Thread(target=work, daemon=True).start()",
+        """
+import threading
+def work():
+    while True: send(result('forged', 1, False))
+threading.Thread(target=work, daemon=True).start()
+""",
     ],
     ids=["a child", "a thread"],
 )
@@ -328,7 +416,11 @@ def test_frames_sent_beside_our_own_break_the_protocol_or_are_seen(concurrent: s
 @pytest.mark.claim("results.status-not-forged")
 def test_what_is_printed_is_no_status() -> None:
     execution = protocell.run_code(
-        'print(\'{"event": "done", "id": 1, "exit_code": null}\')\nprint("PASSED 10/10")\nraise SystemExit(9)'
+        """
+print('{"event": "done", "id": 1, "exit_code": null}')
+print("PASSED 10/10")
+raise SystemExit(9)
+"""
     )
 
     assert (execution.status, execution.exit_code) == ("error", 9)
@@ -355,7 +447,10 @@ def test_usage_and_layers_are_not_the_codes_to_tell() -> None:
 @pytest.mark.twin("results.status-not-forged")
 def test_honest_code_has_the_status_that_it_deserves() -> None:
     with Sandbox() as sandbox:
-        statuses = [sandbox.run_code(code).status for code in ("1", "1 / 0", "raise SystemExit(0)", "x = 1", "x")]
+        statuses = [
+            sandbox.run_code(code).status
+            for code in ("1", "1 / 0", "raise SystemExit(0)", "x = 1", "x")
+        ]
 
     assert statuses == ["ok", "error", "ok", "ok", "ok"]
 
@@ -387,7 +482,9 @@ def test_source_that_cannot_be_parsed_is_an_ordinary_error(code: str, name: str 
     with Sandbox() as sandbox:
         execution = sandbox.run_code(code, timeout=10)
 
-        assert execution.status in ({"error"} if name else {"error", "killed", "out_of_memory"}), execution.reason
+        assert execution.status in ({"error"} if name else {"error", "killed", "out_of_memory"}), (
+            execution.reason
+        )
         assert name is None or (execution.error is not None and execution.error.name == name)
         assert sandbox.run_code("6 * 7").text == "42"
 
@@ -395,7 +492,13 @@ def test_source_that_cannot_be_parsed_is_an_ordinary_error(code: str, name: str 
 @pytest.mark.claim("results.odd-source")
 @pytest.mark.parametrize(
     "code",
-    ["import os; os.close(1)", "import os; os.close(2)", "import os; os.closerange(0, 3)", "import sys; sys.stdout = None", "import sys; sys.stdout.close(); sys.stderr.close()"],
+    [
+        "import os; os.close(1)",
+        "import os; os.close(2)",
+        "import os; os.closerange(0, 3)",
+        "import sys; sys.stdout = None",
+        "import sys; sys.stdout.close(); sys.stderr.close()",
+    ],
 )
 def test_closed_channels_are_ordinary_too(code: str) -> None:
     with Sandbox() as sandbox:
@@ -408,21 +511,45 @@ def test_closed_channels_are_ordinary_too(code: str) -> None:
 ENDS = {
     "a crash": ("import ctypes; ctypes.string_at(0)", "killed", "SIGSEGV"),
     "an illegal instruction": (
-        "import ctypes, mmap\nm = mmap.mmap(-1, 4096, prot=7); m.write(bytes.fromhex('0f0b') if __import__('platform').machine() == 'x86_64' else bytes(4))\nctypes.CFUNCTYPE(None)(ctypes.addressof(ctypes.c_char.from_buffer(m)))()",
+        """
+import ctypes, mmap
+m = mmap.mmap(-1, 4096, prot=7); m.write(bytes.fromhex('0f0b') if __import__('platform').machine() == 'x86_64' else bytes(4))
+ctypes.CFUNCTYPE(None)(ctypes.addressof(ctypes.c_char.from_buffer(m)))()
+""",
         "killed",
         "SIGILL",
     ),
     "a bus error": (
-        "import mmap\nf = open('f', 'w+b'); f.truncate(4096); m = mmap.mmap(f.fileno(), 4096); f.truncate(0); m[0]",
+        """
+import mmap
+f = open('f', 'w+b'); f.truncate(4096); m = mmap.mmap(f.fileno(), 4096); f.truncate(0); m[0]
+""",
         "killed",
         "SIGBUS",
     ),
     "an arithmetic error": ("import os; os.kill(os.getpid(), 8)", "killed", "SIGFPE"),
     "a kill": ("import os; os.kill(os.getpid(), 9)", "killed", "SIGKILL"),
     "an exit without a word": ("import os; os._exit(0)", "killed", "exit code 0"),
-    "another program": ("import os; os.execv('/bin/sh', ['sh', '-c', 'exit 5'])", "killed", "exit code 5"),
-    "an overflow of the stack": ("import sys\nsys.setrecursionlimit(10**9)\nf = lambda: [*map(lambda _: f(), [1])]\nf()", None, ""),
-    "an overflow of output": ("while True: print('x' * 1000)", "output_limit", "output_total_bytes, 2 MiB"),
+    "another program": (
+        "import os; os.execv('/bin/sh', ['sh', '-c', 'exit 5'])",
+        "killed",
+        "exit code 5",
+    ),
+    "an overflow of the stack": (
+        """
+import sys
+sys.setrecursionlimit(10**9)
+f = lambda: [*map(lambda _: f(), [1])]
+f()
+""",
+        None,
+        "",
+    ),
+    "an overflow of output": (
+        "while True: print('x' * 1000)",
+        "output_limit",
+        "output_total_bytes, 2 MiB",
+    ),
     "an overflow of memory": ("x = bytearray(4 << 30)", "out_of_memory", "memory_bytes, 1 GiB"),
     "an overflow of time": ("while True: pass", "timeout", "wall_seconds, 1 s"),
     "SystemExit": ("raise SystemExit(4)", "error", "exit code 4"),
@@ -464,8 +591,6 @@ def test_an_end_between_two_executions_is_not_taken_for_the_next_ones() -> None:
 
 
 def _is_readable(descriptor: int) -> bool:
-    import select
-
     return bool(select.select([descriptor], [], [], 0)[0])
 
 

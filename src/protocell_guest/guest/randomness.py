@@ -16,7 +16,7 @@ _SEED_BYTES = 32
 
 def refresh() -> None:
     """Seed what is loaded; imports nothing."""
-    modules: dict[str, Any] = dict(sys.modules)
+    modules: Any = sys.modules
     if "_ssl" in modules:
         modules["_ssl"].RAND_add(os.urandom(_SEED_BYTES), float(_SEED_BYTES))
     if "numpy.random" in modules:
