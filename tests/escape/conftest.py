@@ -51,7 +51,9 @@ def told(execution: Execution) -> Any:
     for line in execution.logs.stdout:
         if line.startswith("TOLD "):
             return json.loads(line[5:])
-    pytest.fail(f"the program told nothing: {execution.reason}\n{execution.error}\n{execution.logs.stderr}")
+    pytest.fail(
+        f"the program told nothing: {execution.reason}\n{execution.error}\n{execution.logs.stderr}"
+    )
 
 
 def program(code: str) -> str:
@@ -66,7 +68,9 @@ def inside() -> Inside:
     """Run a program in a sandbox of its own under the default policy and return what it told."""
 
     def run(code: str, policy: Policy | None = None, **options: Any) -> Any:
-        execution = protocell.run_code(program(code), policy=policy, timeout=options.pop("timeout", 20), **options)
+        execution = protocell.run_code(
+            program(code), policy=policy, timeout=options.pop("timeout", 20), **options
+        )
         return told(execution)
 
     return run
@@ -78,7 +82,7 @@ def listener() -> Iterator[socket.socket]:
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen(8)
-        server.setblocking(False)
+        server.setblocking(False)  # noqa: FBT003
         yield server
 
 

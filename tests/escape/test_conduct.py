@@ -274,12 +274,14 @@ os.environ.update(PROTOCELL_ISOLATION='process', PROTOCELL_WAIVE='seccomp', PROT
 6 * 7
 """,
         """
-open('protocell.toml', 'w').write('waive = ["seccomp"]'); open('.protocell', 'w').write('x'); open('pyproject.toml', 'w').write('[tool.protocell]\\nwaive=["seccomp"]')
+open('protocell.toml', 'w').write('waive = ["seccomp"]'); open('.protocell', 'w').write('x')
+open('pyproject.toml', 'w').write('[tool.protocell]\\nwaive=["seccomp"]')
 6 * 7
 """,
         """
 import sys
-for name in ('sitecustomize.py', 'usercustomize.py', 'protocell.py', 'protocell_guest.py'): open(name, 'w').write('raise SystemExit(9)')
+for name in ('sitecustomize.py', 'usercustomize.py', 'protocell.py', 'protocell_guest.py'):
+    open(name, 'w').write('raise SystemExit(9)')
 6 * 7
 """,
     ],

@@ -124,7 +124,9 @@ def test_the_workspace_and_tmp_can_be_written_and_programs_run(inside: Inside) -
 
 
 @pytest.mark.claim("files.no-persistence")
-def test_what_is_written_to_home_and_start_up_files_is_gone_in_the_next_sandbox(inside: Inside) -> None:
+def test_what_is_written_to_home_and_start_up_files_is_gone_in_the_next_sandbox(
+    inside: Inside,
+) -> None:
     code = """
         import site
         names = [".bashrc", ".profile", ".config/x", ".local/lib/python3.11/site-packages/usercustomize.py"]
@@ -164,7 +166,12 @@ def test_no_mount_of_any_kind_can_be_made_moved_or_taken_off(inside: Inside) -> 
 
 @pytest.mark.twin("files.no-mounts")
 def test_the_mounts_that_are_there_can_be_used(inside: Inside) -> None:
-    assert inside("tell([os.path.ismount(path) for path in ('/home/user', '/tmp', '/dev/shm', '/proc')])") == [True] * 4
+    assert (
+        inside(
+            "tell([os.path.ismount(path) for path in ('/home/user', '/tmp', '/dev/shm', '/proc')])"
+        )
+        == [True] * 4
+    )
 
 
 @pytest.mark.claim("files.no-devices")
@@ -273,7 +280,10 @@ def test_kernel_memory_messages_and_addresses_cannot_be_read(inside: Inside) -> 
 
 @pytest.mark.claim("files.own-tmp-and-shm")
 def test_tmp_and_shared_memory_are_the_sandboxs_own(inside: Inside) -> None:
-    with tempfile.NamedTemporaryFile(dir="/tmp") as ours, tempfile.NamedTemporaryFile(dir="/dev/shm") as shared:
+    with (
+        tempfile.NamedTemporaryFile(dir="/tmp") as ours,
+        tempfile.NamedTemporaryFile(dir="/dev/shm") as shared,
+    ):
         names = [Path(ours.name).name, Path(shared.name).name]
         found = inside("tell(os.listdir('/tmp') + os.listdir('/dev/shm'))")
 

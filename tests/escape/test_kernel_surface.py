@@ -1,6 +1,7 @@
 """Attacks on the kernel through calls that programs do not need; the numbers are this machine's."""
 
 import json
+import subprocess
 
 import pytest
 
@@ -169,7 +170,8 @@ def test_the_execution_domain_and_segment_tables_cannot_be_changed(inside: Insid
         + """
 outcome = [attempt(syscall, N["personality"], 0x0040000), attempt(syscall, N["personality"], 0x0400000)]
 if "modify_ldt" in N:
-    outcome += [attempt(syscall, N["modify_ldt"], 1, 0, 0), attempt(syscall, N["iopl"], 3), attempt(syscall, N["ioperm"], 0, 1, 1)]
+    outcome += [attempt(syscall, N["modify_ldt"], 1, 0, 0), attempt(syscall, N["iopl"], 3)]
+    outcome += [attempt(syscall, N["ioperm"], 0, 1, 1)]
 tell(outcome)
 """
     )
@@ -224,7 +226,9 @@ def test_no_capability_is_left_and_none_can_be_gained(inside: Inside):
 
 @pytest.mark.twin("surface.no-rights")
 def test_the_user_owns_what_it_made(inside: Inside):
-    assert inside("open('x', 'w'); os.chmod('x', 0o600); tell([os.getuid(), os.stat('x').st_uid])") == [1000, 1000]
+    assert inside(
+        "open('x', 'w'); os.chmod('x', 0o600); tell([os.getuid(), os.stat('x').st_uid])"
+    ) == [1000, 1000]
 
 
 @pytest.mark.claim("surface.set-user-id-is-nothing")
@@ -258,14 +262,17 @@ def test_the_hardening_cannot_be_undone_by_prctl(inside: Inside):
 
 @pytest.mark.twin("surface.prctl")
 def test_a_thread_can_be_named(inside: Inside):
-    assert inside("libc.prctl(15, b'worker', 0, 0, 0); tell(open('/proc/self/comm').read())") == "worker\n"
+    assert (
+        inside("libc.prctl(15, b'worker', 0, 0, 0); tell(open('/proc/self/comm').read())")
+        == "worker\n"
+    )
 
 
 @pytest.mark.claim("surface.own-sysv-ipc")
 def test_sysv_ipc_is_the_sandboxs_own(inside: Inside):
-    import subprocess
-
-    made = subprocess.run(["ipcmk", "-M", "4096"], capture_output=True, text=True, check=True).stdout.split()[-1]
+    made = subprocess.run(
+        ["ipcmk", "-M", "4096"], capture_output=True, text=True, check=True
+    ).stdout.split()[-1]
     try:
         found = inside(
             """

@@ -385,8 +385,6 @@ def test_memory_below_the_limit_can_be_used_wherever_it_lies(name: str) -> None:
         _TAKE + program(HIDING_PLACES[name]) + "\ntake(24); tell('taken')", memory_bytes=192 * MIB
     )
 
-    if "files in memory" in name and "memory-watch" in execution.enforced:
-        pytest.skip("refused where no cgroup counts them")
     assert (execution.status, told(execution)) == ("ok", "taken"), execution.reason
 
 
@@ -650,11 +648,8 @@ tell([sorted(set(outcome)), before == after, unlimited])
 """
     )
 
-    assert found == [["PermissionError", "ValueError", "refused"], True, []] or found == [
-        ["ValueError", "refused"],
-        True,
-        [],
-    ]
+    assert set(found[0]) <= {"PermissionError", "ValueError", "refused"}
+    assert found[1:] == [True, []]
 
 
 @pytest.mark.claim("limits.not-raised")

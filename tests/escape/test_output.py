@@ -305,8 +305,13 @@ class Text(str):
     "ends the process": (_REPR + "import os; os._exit(0)\nHostile()", "killed"),
     "is deep": ("x = []\nfor _ in range(100_000): x = [x]\nx", None),
     "has a class without a name": (
-        "class Meta(type):\n    __name__ = property(lambda self: 1 / 0)\n"
-        "class Hostile(metaclass=Meta):\n    def __repr__(self): raise ValueError\nHostile()",
+        """
+class Meta(type):
+    __name__ = property(lambda self: 1 / 0)
+class Hostile(metaclass=Meta):
+    def __repr__(self): raise ValueError
+Hostile()
+""",
         "ok",
     ),
     "looks back at us": (

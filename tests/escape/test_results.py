@@ -205,7 +205,10 @@ def test_what_is_not_the_protocol_ends_the_code_and_the_next_call_works(
         "while True: os.write(3, b'\\x02\\0\\0\\0{}')",
         "os.write(3, b'\\0\\0\\x10\\0')\nwhile True: os.write(3, b'\"' * 65536)",
         "while True: send(result('x' * 200_000, main=False))",
-        'while True: raw(b\'{"event":"result","id":1,"main":false,"formats":{\' + b\',\'.join(b\'"a/%d":""\' % n for n in range(4000)) + b\'}}\')',
+        """
+forms = {f'a/{n}': '' for n in range(4000)}
+while True: send({'event': 'result', 'id': 1, 'main': False, 'formats': forms})
+""",
         "[os.fork() for _ in range(3)]\nwhile True: os.write(3, os.urandom(4096))",
     ],
 )
@@ -513,7 +516,8 @@ ENDS = {
     "an illegal instruction": (
         """
 import ctypes, mmap
-m = mmap.mmap(-1, 4096, prot=7); m.write(bytes.fromhex('0f0b') if __import__('platform').machine() == 'x86_64' else bytes(4))
+m = mmap.mmap(-1, 4096, prot=7)
+m.write(bytes.fromhex('0f0b') if __import__('platform').machine() == 'x86_64' else bytes(4))
 ctypes.CFUNCTYPE(None)(ctypes.addressof(ctypes.c_char.from_buffer(m)))()
 """,
         "killed",

@@ -1,4 +1,4 @@
-"""The benchmark script works: a quick run fills every row of every table. What the figures are is no matter of a test."""
+"""The benchmark script works: a quick run fills every row of every table; no figure is judged here."""
 
 import re
 import subprocess

@@ -139,7 +139,7 @@ def test_death_by_recursion_in_c_is_told_and_the_next_call_works():
         "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 64)); signal.pause()",
         "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)",
         "while True:\n    try:\n        while True: pass\n    except BaseException: pass",
-        "import threading; threading.Thread(target=lambda: [0 for _ in iter(int, 1)]).start(); input_ = __import__('select').select([], [], [])",
+        "import select, threading\nthreading.Thread(target=lambda: all(iter(int, 1))).start()\nselect.select([], [], [])",
     ],
 )
 def test_a_timeout_ends_whatever_the_code_does_and_says_so(code: str):
@@ -424,7 +424,9 @@ page = urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/page.txt")
 def square(x): return x * x
 with multiprocessing.get_context("fork").Pool(2) as pool:
     squares = pool.map(square, range(4))
-database = sqlite3.connect("db.sqlite"); database.execute("create table t (x)"); database.execute("insert into t values (1)")
+database = sqlite3.connect("db.sqlite")
+database.execute("create table t (x)")
+database.execute("insert into t values (1)")
 database.commit()
 zone = datetime.datetime(2026, 1, 1, tzinfo=zoneinfo.ZoneInfo("Europe/Paris")).utcoffset().total_seconds()
 json.dumps([page, squares, database.execute("select x from t").fetchall(), zone, getpass.getuser()])

@@ -60,7 +60,7 @@ class Table:
         Resident sizes count shared pages many times, so a sum under the last exact figure is
         enough; only when it looks too large is the proportional size read, which is slow.
         """
-        files = sum(_used_bytes(path) for path in _TMPFS)
+        files = sum(_used_bytes(path) for path in _TMPFS) + self._segments()
         pids = self._pids()
         total = files + sum(self._resident(pid) for pid in pids)
         if total > self.peak_memory and len(pids) > 1:
@@ -73,6 +73,16 @@ class Table:
             return usage.read(self._proc, path)
         except (FileNotFoundError, ProcessLookupError):
             return b""  # ended since it was listed
+
+    def _segments(self) -> int:
+        """Bytes in System V segments, which nobody needs to have mapped (sysvipc(7)).
+
+        The last two columns are what is in memory and in swap; who has one mapped pays twice.
+        """
+        with open(
+            os.open("sysvipc/shm", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._proc), "rb"
+        ) as table:
+            return sum(sum(map(int, line.split()[14:16])) for line in table.readlines()[1:])
 
     def _resident(self, pid: str) -> int:
         fields = self._read(f"{pid}/statm").split()
