@@ -45,10 +45,10 @@ def measure(contest: Contest, program: Program, wanted: int, calls: int) -> Sect
     found = Findings()
     ZYGOTES.close()  # those of other environments map the same files, which would flatter each share
     with live_sandbox(POLICY, contest.household) as first:
-        call(first, program)
-        contest.household.settle()
+        contest.household.settle()  # before any call: one that is called at once skips its idle warm-up
         base, free = _everything(), memory.available()
         found.alone = list(_of_each_sandbox(found))
+        call(first, program)
         found.before = _calls([first], program, calls)
         with ExitStack() as stack:
             others = _open(stack, contest, wanted - 1, found)

@@ -34,8 +34,8 @@ _HOW = """\
   single run of the others.
 - **Memory** is the proportional set size of init and context, after the idle warm-up. A page that n processes share
   counts 1/n, so what is shared with the zygote counts a third for the only sandbox and next to nothing for one of
-  many; what each adds to all anonymous memory, and what the machine has less, do not depend on such shares. Sandboxes
-  had run nothing yet, but for the first. MB is a million bytes.
+  many; what each adds to all anonymous memory, and what the machine has less, do not depend on such shares. None of
+  them had run anything yet, but for the first of many. MB is a million bytes.
 """
 
 

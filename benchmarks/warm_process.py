@@ -9,7 +9,6 @@
 import gc
 import importlib
 import os
-import signal
 import sys
 import time
 
@@ -30,13 +29,16 @@ def fork_all(count: int, callers: int) -> int:
     return time.perf_counter_ns() - started
 
 
-def hold() -> int:
-    """Fork a child that stays until it is killed, or until we end."""
+def hold() -> tuple[int, int]:
+    """Fork a child that stays until the descriptor that is returned with its id is closed, or we end."""
+    reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
-        sys.stdin.readline()  # end of file, when whoever started us is gone
+        os.close(writer)
+        os.read(reader, 1)
         os._exit(0)
-    return pid
+    os.close(reader)
+    return pid, writer
 
 
 def main() -> None:
@@ -46,7 +48,7 @@ def main() -> None:
     compile("1", "<warm>", "exec")
     gc.collect()
     gc.freeze()
-    held = 0
+    held = writer = -1
     print("ready", flush=True)
     while line := sys.stdin.readline():
         match line.split():
@@ -56,9 +58,10 @@ def main() -> None:
                 exec(compile("answer = str(1)", "<call>", "exec"), {})
                 answer = 0
             case ["hold"]:
-                answer = held = hold()
+                held, writer = hold()
+                answer = held
             case _:
-                os.kill(held, signal.SIGKILL)
+                os.close(writer)
                 answer = os.waitpid(held, 0)[0]
         print(answer, flush=True)
 
