@@ -59,7 +59,7 @@ class Limits(Settings):
     wall_seconds: Converted[float, float] = Converted(30.0)
     """Time on the clock for one execution."""
     cpu_seconds: Converted[float, float] = Converted(60.0)
-    """Processor time of all processes together, over the life of the sandbox."""
+    """Processor time of all processes together, for one execution and what it leaves running."""
     memory_bytes: Converted[int | str, int] = Converted(1 * GIB)
     processes: int = 64
     """Processes and threads alive at once."""
