@@ -166,7 +166,11 @@ class KernelBox:
     async def receive_context(self, waiter: Waiter) -> None:
         """Take the descriptors of a new context and its greeting."""
         deadline = time.monotonic() + SETUP_SECONDS
-        message, descriptors = await self._packet(waiter, deadline, "ready", "context", "failed")
+        message, descriptors = await self._packet(
+            waiter, deadline, "ready", "context", "failed", "exited"
+        )
+        if message["event"] == "exited":
+            raise SetupError("the new interpreter ended before it was ready", step="context")
         if message["event"] == "failed":
             raise explain_failure(message["step"], message["errno"], message["detail"])
         self._close("stdout", "stderr", "_folder")
@@ -184,6 +188,7 @@ class KernelBox:
         self._exit = self._totals = None
 
     async def renew(self, waiter: Waiter) -> None:
+        await self.ended(waiter)
         self._send({"op": "context"})
         await self.receive_context(waiter)
 

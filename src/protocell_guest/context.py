@@ -1,22 +1,23 @@
-"""A context's first moments: forked from init, confined, greeted, and then the model's code's own.
+"""A context's first moments: forked from init, confined, announced, and then the model's code's own.
 
 Theory of operation
 -------------------
 ``start`` runs in init.  It makes the socket and the two pipes of the context and forks; init keeps
-none of their ends but hands the host's ends out.  The child puts the pipes on 1 and 2, the socket on
-3, gives up everything (``jail.confine``), greets with what is enforced, and only then reads a
-request.  Init waits for that greeting, so that what the host gets is ready, on init's word.
+none of their ends.  The child puts the pipes on 1 and 2, its end of the socket on 3, and gives up
+everything (``jail.confine``).  Then it tells the host itself, over init's control socket, that it is
+ready, what is enforced, and hands over the host's ends; closes all descriptors but 0 to 3; and only
+after that reads a request.  A step that fails is told in the same way, and the child ends.  Telling
+the host from here and not from init saves a turn of the scheduler, which is half a millisecond.
 """
 
 from __future__ import annotations
 
 import os
-import select
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from protocell_guest import jail, wire
 from protocell_guest.guest import loop, randomness
@@ -25,7 +26,6 @@ from protocell_guest.kernel import cgroups, namespaces
 from protocell_guest.plan import Plan, Settings
 
 _OOM_SCORE_OF_CODE = b"500"
-_MAX_GREETING_BYTES = 1 << 16
 _UNEXPECTED = 70  # EX_SOFTWARE of sysexits.h
 
 
@@ -35,34 +35,25 @@ class Context:
 
     pid: int
     folder: int  # its folder in init's private /proc
-    enforced: list[str]
 
 
-class NotReadyError(Exception):
-    """A new context did not get so far that it could run code."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What init has for every context of its sandbox."""
 
-    def __init__(self, failure: dict[str, Any]) -> None:
-        super().__init__(failure)
-        self.failure = failure
+    plan: Plan
+    settings: Settings
+    steps: jail.Steps
+    leaf: cgroups.Leaf | None
+    inherited_data: int
+    control: socket.socket
+    workspace: int
+    proc: int
+    warm: Callable[[], None]
 
 
-def start(
-    plan: Plan,
-    settings: Settings,
-    steps: jail.Steps,
-    *,
-    leaf: cgroups.Leaf | None,
-    inherited_data: int,
-    proc: int,
-    warm: Callable[[], None],
-    cancelled: Sequence[int],
-) -> tuple[Context, list[int]]:
-    """Fork a context; also the host's ends of its socket, standard output and standard error.
-
-    Raises:
-        NotReadyError: a step of the confinement failed.
-        InterruptedError: one of ``cancelled`` became readable.
-    """
+def start(recipe: Recipe, event: str) -> Context:
+    """Fork a context, which announces itself to the host as this event."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     out_reader, out_writer = os.pipe2(os.O_CLOEXEC)
     err_reader, err_writer = os.pipe2(os.O_CLOEXEC)
@@ -71,36 +62,19 @@ def start(
     jail.set_dumpable(dumpable=True)
     pid = os.fork()
     if pid == 0:
-        _Child(plan, settings, steps, leaf, inherited_data, warm).run(
-            theirs, out_writer, err_writer
-        )
+        far = [ours.fileno(), out_reader, err_reader, recipe.workspace]
+        _Child(recipe, event, far).run(theirs, out_writer, err_writer)
     jail.set_dumpable(dumpable=False)
-    theirs.close()
-    os.close(out_writer)
-    os.close(err_writer)
-    _make_preferred_victim(pid, proc)
-    folder = os.open(str(pid), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=proc)
-    greeting = _greeting(ours, cancelled)
-    if greeting["event"] != "ready":
-        raise NotReadyError(greeting)
-    return Context(pid, folder, greeting["enforced"]), [ours.detach(), out_reader, err_reader]
+    for end in (ours, theirs):
+        end.close()
+    for descriptor in (out_reader, out_writer, err_reader, err_writer):
+        os.close(descriptor)
+    _make_preferred_victim(pid, recipe.proc)
+    return Context(pid, _folder(pid, recipe.proc))
 
 
-def _greeting(channel: socket.socket, cancelled: Sequence[int]) -> dict[str, Any]:
-    """The first frame of the new context: no code of the model has run there yet."""
-    frames: list[dict[str, Any]] = []
-    reader = wire.FrameReader(_MAX_GREETING_BYTES)
-    poll = select.poll()
-    for descriptor in (channel.fileno(), *cancelled):
-        poll.register(descriptor, select.POLLIN)
-    while not frames:
-        if any(descriptor in cancelled for descriptor, _ in poll.poll()):
-            raise InterruptedError
-        data = channel.recv(_MAX_GREETING_BYTES)
-        if not data:
-            return {"event": "failed", "step": "context", "errno": 0, "detail": "it ended at once"}
-        frames = reader.feed(data)
-    return frames[0]
+def _folder(pid: int, proc: int) -> int:
+    return os.open(str(pid), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=proc)
 
 
 def _make_preferred_victim(pid: int, proc: int) -> None:
@@ -114,12 +88,9 @@ def _make_preferred_victim(pid: int, proc: int) -> None:
 
 @dataclass(slots=True)
 class _Child:
-    plan: Plan
-    settings: Settings
-    steps: jail.Steps
-    leaf: cgroups.Leaf | None
-    inherited_data: int
-    warm: Callable[[], None]
+    recipe: Recipe
+    event: str
+    far: list[int]  # what the host gets
 
     def run(self, channel: socket.socket, stdout: int, stderr: int) -> NoReturn:
         """Never returns into init's code, whatever happens."""
@@ -127,33 +98,44 @@ class _Child:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             os.setsid()
+            self.far.append(_folder(os.getpid(), self.recipe.proc))
             loop.redirect_output(stdout, stderr)
-            os.environ.update(self.settings.envs)
-            self._confine_and_serve(loop.move_channel(channel))
+            os.environ.update(self.recipe.settings.envs)
+            self._confine_and_serve(channel)
         except BaseException:  # noqa: BLE001
             os._exit(_UNEXPECTED)
         os._exit(0)
 
     def _enter_cgroup(self) -> None:
         """The code and all it starts, but not init, which has to live when memory runs out."""
-        if self.leaf is not None:
-            self.leaf.enter()
-            self.steps.enforced.append(self.leaf.layer)
+        leaf = self.recipe.leaf
+        if leaf is not None:
+            leaf.enter()
+            self.recipe.steps.enforced.append(leaf.layer)
         namespaces.unshare_cgroup()
 
     def _confine_and_serve(self, channel: socket.socket) -> None:
+        recipe, steps = self.recipe, self.recipe.steps
         try:
-            self.steps.run("cgroup-namespace", self._enter_cgroup)
+            steps.run("cgroup-namespace", self._enter_cgroup)
             jail.confine(
-                self.plan, self.steps, inherited_data=self.inherited_data, keep=channel.fileno()
+                recipe.plan,
+                steps,
+                counted=recipe.leaf is not None,
+                inherited_data=recipe.inherited_data,
             )
         except jail.StepError as error:
             failure = {"event": "failed", "step": error.step, "errno": error.errno}
-            channel.sendall(wire.encode(failure | {"detail": error.detail}))
+            wire.send_packet(recipe.control, failure | {"detail": error.detail})
             return
         randomness.refresh()
         interpreter = Interpreter(
-            deny_imports=self.settings.deny_imports, allow_imports=self.settings.allow_imports
+            deny_imports=recipe.settings.deny_imports, allow_imports=recipe.settings.allow_imports
         )
-        greeting = {"event": "ready", "enforced": self.steps.enforced}
-        loop.serve(channel, interpreter, greeting=greeting, idle=self.warm)
+        steps.enforced.append("closed-descriptors")  # by the lines below, or there is no context
+        wire.send_packet(
+            recipe.control, {"event": self.event, "enforced": steps.enforced}, self.far
+        )
+        channel = loop.move_channel(channel)
+        jail.close_all_above(channel.fileno())
+        loop.serve(channel, interpreter, greeting=None, idle=recipe.warm)

@@ -118,26 +118,18 @@ class Init:
     # -- contexts ---------------------------------------------------------------------------------
 
     def _start_context(self, event: str) -> None:
-        try:
-            self._context, handles = context.start(
-                self._plan,
-                self._settings,
-                self._steps,
-                leaf=self._leaf,
-                inherited_data=self._inherited_data,
-                proc=self._proc,
-                warm=self._warm,
-                cancelled=(self._control.fileno(), self._zygote),
-            )
-        except context.NotReadyError as error:
-            self._tell(error.failure)
-            os._exit(1)
-        except InterruptedError:
-            os._exit(0)
-        message = {"event": event, "enforced": self._context.enforced}
-        self._tell(message, [*handles, self._workspace, self._context.folder])
-        for handle in handles:
-            os.close(handle)
+        recipe = context.Recipe(
+            plan=self._plan,
+            settings=self._settings,
+            steps=self._steps,
+            leaf=self._leaf,
+            inherited_data=self._inherited_data,
+            control=self._control,
+            workspace=self._workspace,
+            proc=self._proc,
+            warm=self._warm,
+        )
+        self._context = context.start(recipe, event)
 
     def _end_context(self, cause: str | None) -> None:
         """Kill whatever is left, reap it all, and tell the host how the context ended."""

@@ -10,9 +10,9 @@ mapped user from then on.
 
 ``confine`` runs in a context, just forked from init.  It gives up what a process can give up, in
 the order that lets each step still be made: limits, no_new_privs, Landlock (needs the file tree to
-be final), capabilities, descriptors, and the seccomp filter last, since it refuses the calls that
-the steps before it make.  Then it reads back from the kernel what is on.  Not one byte of a request
-is read before that.
+be final), capabilities, and the seccomp filter last, since it refuses the calls that the steps before
+it make.  Then it reads back from the kernel what is on.  The context tells the host, closes what it
+told it with (``close_all_above``), and only then reads the first byte of a request.
 
 A step that fails stops everything: ``StepError`` names it.  Only layers that the plan waives by
 name may be missing, and then they are not in the list of what is enforced.
@@ -109,7 +109,8 @@ def enter(plan: Plan, settings: Settings, template: Template, steps: Steps) -> i
     steps.enforced += ["user-namespace", "pid-namespace", "ipc-namespace"]
     # Python would raise KeyboardInterrupt in init; a signal without a handler does not reach pid 1.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    steps.run("mount-namespace", mounts.make_private)
+    # The zygote's mounts are private, and so are the copies that came with the namespace.
+    steps.enforced.append("mount-namespace")
     steps.run("mounts", lambda: taken.append(_take(settings, template)))
     steps.run("user-namespace", namespaces.become_inner_user)
     steps.run("user-namespace", die_with_parent)
@@ -186,23 +187,25 @@ def _view(place: int) -> int:
         os.close(place)
 
 
-def confine(plan: Plan, steps: Steps, *, inherited_data: int, keep: int) -> None:
-    """Give up everything that model code must not have; ``keep`` is the one descriptor kept."""
+def confine(plan: Plan, steps: Steps, *, counted: bool, inherited_data: int) -> None:
+    """Give up everything that model code must not have, but descriptors: they go last.
+
+    ``counted``: a cgroup counts the memory, so that what only a cgroup can count is left open.
+    """
     steps.run("rlimits", lambda: limits.apply(limits.values(plan.limits, inherited_data)))
     steps.enforced.append("no-core-dumps")
     steps.run("no-new-privileges", lambda: _libc.prctl(PR_SET_NO_NEW_PRIVS, 1))
     steps.run("landlock", lambda: landlock.restrict(read=["/"], write=_MAY_WRITE))
     steps.run("no-capabilities", capabilities.drop_all)
-    steps.run("closed-descriptors", lambda: _close_all_but(keep))
     # Dumpable again after the changes above, so that the code can use its own /proc/self.
     set_dumpable(dumpable=True)
-    steps.run("seccomp", seccomp.install)
+    steps.run("seccomp", lambda: seccomp.install(counted=counted))
     _verify(steps)
 
 
-def _close_all_but(keep: int) -> None:
-    os.closerange(3, keep)
-    os.closerange(keep + 1, _HIGHEST_DESCRIPTOR)
+def close_all_above(last: int) -> None:
+    """Close every descriptor that is higher."""
+    os.closerange(last + 1, _HIGHEST_DESCRIPTOR)
 
 
 def _verify(steps: Steps) -> None:

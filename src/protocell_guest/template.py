@@ -21,6 +21,7 @@ from __future__ import annotations
 import os
 import stat
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from protocell_guest.kernel import mounts, namespaces
@@ -28,7 +29,9 @@ from protocell_guest.plan import HOME, Plan
 
 HOST = "/.protocell-host"
 WRITABLE = (HOME, "/tmp", "/dev/shm")
-DEVICES = ("null", "zero", "full", "random", "urandom")
+DEVICES = ("null", "full", "random", "urandom")
+# Shared mappings of it are pages that nothing but a memory cgroup counts.
+COUNTED_DEVICES = ("zero",)
 
 _BOX = "/.protocell-box"
 _KEPT = 16
@@ -72,9 +75,10 @@ def is_late(target: str) -> bool:
 
 
 class Templates:
-    """The trees that have been built, the latest ones."""
+    """The trees that have been built, the latest ones; ``counted`` where a cgroup counts memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, counted: bool) -> None:
+        self._devices = DEVICES + (COUNTED_DEVICES if counted else ())
         self._built: OrderedDict[Key, Template] = OrderedDict()
         self._count = 0
 
@@ -100,7 +104,7 @@ class Templates:
         os.mkdir(root)
         try:
             mounts.mount_tmpfs(root, size=_ROOT_BYTES, inodes=_ROOT_INODES, mode=0o755)
-            _fill(root, plan)
+            _fill(root, plan, self._devices)
         except OSError:
             _discard(root)
             raise
@@ -114,7 +118,7 @@ def _discard(root: str) -> None:
     os.rmdir(root)
 
 
-def _fill(root: str, plan: Plan) -> None:
+def _fill(root: str, plan: Plan, devices: Sequence[str]) -> None:
     for folder in (HOME, "/tmp", "/dev/shm", "/proc", "/etc"):
         os.makedirs(root + folder, exist_ok=True)
     for path, content in plan.files:
@@ -129,10 +133,10 @@ def _fill(root: str, plan: Plan) -> None:
     for source, target in plan.binds:
         if not is_late(target):
             _bind(HOST + source, root + target)
-    for name in DEVICES:
+    for name in devices:
         _touch(f"{root}/dev/{name}")
     mounts.seal_tree(root)
-    for name in DEVICES:
+    for name in devices:
         mounts.put(mounts.take(f"{HOST}/dev/{name}"), f"{root}/dev/{name}")
         mounts.seal_device(f"{root}/dev/{name}")
 

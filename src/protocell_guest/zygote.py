@@ -32,7 +32,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from protocell_guest import jail, janitor, wire
-from protocell_guest.guest import interpreter, warmups
+from protocell_guest.guest import interpreter, loop, warmups
 from protocell_guest.init import Init
 from protocell_guest.kernel import cgroups, limits, namespaces, seccomp
 from protocell_guest.plan import Plan
@@ -55,7 +55,7 @@ class Zygote:
         self._warm = warm
         self._self = os.pidfd_open(os.getpid())
         self._ids = namespaces.outer_ids()
-        self._templates = Templates()
+        self._templates = Templates(counted=group is not None)
         self._plans: dict[int, Plan] = {}
         self._data = limits.data_in_use()
         self._leaves: dict[int, cgroups.Leaf | None] = {}
@@ -238,10 +238,11 @@ def main(requests_fd: int, host_pid: int, preload: Sequence[str]) -> NoReturn:
     null = os.open("/dev/null", os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
+    loop.prepare_streams()
     group = _claim_cgroup()
     _preload(preload, requests)
     _enter_own_tree(requests)
-    seccomp.prepare()  # once, here; every context finds it made
+    seccomp.prepare(counted=group is not None)  # once, here; every context finds it made
     interpreter.warm()
     warm = warmups.for_packages(preload)
     warm()

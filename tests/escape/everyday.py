@@ -202,7 +202,7 @@ list(a) == [1, 2, 3]
 """,
     "mmap": """
 import mmap
-m = mmap.mmap(-1, 1 << 20); m[:2] = b'hi'
+m = mmap.mmap(-1, 1 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS); m[:2] = b'hi'
 f = open('m', 'w+b'); f.truncate(4096); n = mmap.mmap(f.fileno(), 0); n[:2] = b'ho'; n.flush()
 m[:2] == b'hi' and open('m', 'rb').read(2) == b'ho'
 """,

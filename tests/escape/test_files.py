@@ -186,7 +186,9 @@ def test_no_device_file_can_be_made_and_none_that_is_dangerous_is_there(inside: 
         """
     )
 
-    assert found == [["EACCES", "EACCES"], ["full", "null", "random", "shm", "urandom", "zero"]]
+    assert found[0] == ["EACCES", "EACCES"]
+    # /dev/zero is left out where no cgroup counts the pages that one gets from it.
+    assert set(found[1]) - {"zero"} == {"full", "null", "random", "shm", "urandom"}
 
 
 @pytest.mark.twin("files.no-devices")
@@ -194,7 +196,7 @@ def test_the_ordinary_devices_work(inside: Inside) -> None:
     found = inside(
         """
         os.mkfifo("/tmp/fifo")
-        tell([open("/dev/zero", "rb").read(2).hex(), len(open("/dev/urandom", "rb").read(5)),
+        tell([open("/dev/full", "rb").read(2).hex(), len(open("/dev/urandom", "rb").read(5)),
               open("/dev/null", "w").write("x"), attempt(os.write, os.open("/dev/full", os.O_WRONLY), b"x")])
         """
     )

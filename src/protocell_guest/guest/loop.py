@@ -75,10 +75,10 @@ def serve(
     channel: socket.socket,
     interpreter: Interpreter,
     *,
-    greeting: dict[str, Any],
+    greeting: dict[str, Any] | None,
     idle: Callable[[], None],
 ) -> None:
-    """Greet the host, then answer requests until end of file.
+    """Greet the host, unless somebody has, then answer requests until end of file.
 
     ``idle`` is called once if no request comes for a moment: it touches the pages that the first
     one will need, while nobody waits.
@@ -87,7 +87,8 @@ def serve(
     signal.signal(signal.SIGINT, interrupts.handle)
     signal.signal(signal.SIGURG, lambda _number, _frame: None)  # ends a wait, see init
     reader = wire.FrameReader(_MAX_REQUEST_BYTES)
-    channel.sendall(wire.encode(greeting))
+    if greeting is not None:
+        channel.sendall(wire.encode(greeting))
     if not select.select([channel], [], [], _IDLE_SECONDS)[0]:
         idle()
     while data := channel.recv(_CHUNK):
@@ -104,16 +105,19 @@ def move_channel(channel: socket.socket) -> socket.socket:
     return socket.socket(fileno=_CHANNEL_DESCRIPTOR)
 
 
-def redirect_output(stdout: int, stderr: int) -> None:
-    """Put the pipes on 1 and 2, nothing on 0, and fresh text layers on top."""
-    null = os.open("/dev/null", os.O_RDONLY)
-    for source, target in ((null, 0), (stdout, 1), (stderr, 2)):
-        os.dup2(source, target, inheritable=True)
+def prepare_streams() -> None:
+    """Text layers on 0, 1 and 2 as the code is to find them: made once, in the template."""
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  (lives as long as we do)
     sys.stdout = _text_stream(1)
     sys.stderr = _text_stream(2)
     for name in ("stdin", "stdout", "stderr"):
         setattr(sys, f"__{name}__", getattr(sys, name))
+
+
+def redirect_output(stdout: int, stderr: int) -> None:
+    """Put the pipes on 1 and 2; 0 is /dev/null already."""
+    os.dup2(stdout, 1, inheritable=True)
+    os.dup2(stderr, 2, inheritable=True)
 
 
 def _text_stream(descriptor: int) -> Any:

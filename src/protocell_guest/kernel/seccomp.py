@@ -29,7 +29,7 @@ from itertools import groupby
 from typing import Final, NamedTuple, TypeAlias
 
 from protocell_guest.kernel import _libc, bpf, syscalls
-from protocell_guest.kernel.syscall_rules import LEFT_OPEN, POLICY, Check, Rule
+from protocell_guest.kernel.syscall_rules import LEFT_OPEN, POLICY, WITHOUT_CGROUP, Check, Rule
 
 __all__ = ["LEFT_OPEN", "POLICY", "Row", "build", "explain", "install", "prepare"]
 
@@ -61,25 +61,26 @@ class Row(NamedTuple):
 
 
 @functools.cache
-def build(machine: str) -> bytes:
-    """The filter for a machine, as the kernel takes it."""
-    return bpf.encode(_assemble(machine, _intervals(machine)))
+def build(machine: str, *, counted: bool = True) -> bytes:
+    """The filter for a machine, as the kernel takes it; ``counted`` where a cgroup counts memory."""
+    rules = POLICY if counted else POLICY + WITHOUT_CGROUP
+    return bpf.encode(_assemble(machine, _intervals(machine, rules)))
 
 
-def prepare() -> None:
+def prepare(*, counted: bool = True) -> None:
     """Do what ``install`` would do for each sandbox anew: the zygote calls this before it forks."""
-    _prepared(build(_libc.machine()))
+    _prepared(build(_libc.machine(), counted=counted))
     syscalls.number("seccomp")
 
 
-def install(program: bytes | None = None) -> None:
+def install(program: bytes | None = None, *, counted: bool = True) -> None:
     """Put this process, with all its threads, under the filter for ever.
 
     Raises:
         OSError: the kernel refused; without no_new_privs nothing is tried (EACCES), since a filter
             that a setuid program can shed is none.
     """
-    code = build(_libc.machine()) if program is None else program
+    code = build(_libc.machine(), counted=counted) if program is None else program
     if _libc.prctl(_PR_GET_NO_NEW_PRIVS) != 1:
         raise OSError(errno.EACCES, "set no_new_privs before the system call filter")
     fprog, _ = _prepared(code)
@@ -116,20 +117,20 @@ def _result(rule: Rule) -> str:
     return errno.errorcode[rule.errno] if rule.errno else "succeeds, does nothing"
 
 
-def _rules_by_number(machine: str) -> Mapping[int, tuple[Rule, ...]]:
+def _rules_by_number(machine: str, rules: Sequence[Rule]) -> Mapping[int, tuple[Rule, ...]]:
     numbers = syscalls.numbers(machine)
     found: dict[int, tuple[Rule, ...]] = {}
-    for rule in POLICY:
+    for rule in rules:
         number = numbers.get(rule.name)
         if number is not None:  # else this machine does not have the call
             found[number] = (*found.get(number, ()), rule)
     return found
 
 
-def _intervals(machine: str) -> list[_Interval]:
+def _intervals(machine: str, policy: Sequence[Rule]) -> list[_Interval]:
     """Every number's verdict, from 0 on, neighbours with the same one joined."""
     known = frozenset(syscalls.numbers(machine).values())
-    rules = _rules_by_number(machine)
+    rules = _rules_by_number(machine, policy)
 
     def verdict(number: int) -> _Verdict:
         if number not in known:

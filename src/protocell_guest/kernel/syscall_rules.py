@@ -385,6 +385,22 @@ POLICY: Final[tuple[Rule, ...]] = (
     *_ADMINISTRATION,
 )
 
+_UNCOUNTED: Final = "without a memory cgroup nothing counts these pages once they are not mapped"
+
+# On top of the policy where no memory cgroup could be had: what the memory watch cannot see.
+WITHOUT_CGROUP: Final[tuple[Rule, ...]] = (
+    *_refuse("memfd_create", _ENOSYS, _UNCOUNTED),
+    # MAP_ANONYMOUS (0x20) with MAP_SHARED (1) or MAP_SHARED_VALIDATE (3); files of /dev/shm count.
+    *_refuse("mmap", _EPERM, _UNCOUNTED, _is(3, 0x21, 0x23, mask=0x2F)),
+    *_refuse(
+        "setsockopt",
+        0,  # as on a machine whose maximum is its default
+        "socket buffers are counted by a memory cgroup only; SO_SNDBUF, SO_RCVBUF, and by FORCE",
+        _is(1, 1),
+        _is(2, 7, 8, 32, 33),
+    ),
+)
+
 
 def _open(names: str, reason: str) -> Open:
     return Open(names=tuple(names.split()), reason=reason)

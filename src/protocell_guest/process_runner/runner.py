@@ -82,7 +82,10 @@ def run(task: Task, place: Folder, channel: int, stdout: int, stderr: int) -> No
         _begin(task, place)
     except StepError as error:
         failure = error
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0, inheritable=True)
     loop.redirect_output(stdout, stderr)
+    loop.prepare_streams()
     connection = loop.move_channel(socket.socket(fileno=channel))
     os.closerange(connection.fileno() + 1, _descriptor_limit())
     try:
