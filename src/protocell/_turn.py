@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import enum
 import os
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -124,6 +125,11 @@ class Turn:
         """Until the code says that it is done (None), or another end."""
         channel, notice = self._box.channel.fileno(), self._box.notice
         pipes = set(self._pipes)
+        if await waiter.wait([channel], [], time.monotonic()):
+            if not self._box.channel.recv(1, socket.MSG_PEEK):
+                return End.HUNG_UP
+            self._violation = "it answered before it was asked"
+            return End.VIOLATION
         unsent = self._send(memoryview(request))
         self._box.begin(self._limits.cpu_seconds)
         self._meanwhile()  # the code runs on another processor; ours has nothing to do
