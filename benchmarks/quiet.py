@@ -22,7 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from protocell import Environment
-from protocell._box import Pending
+from protocell._kernel_box import Pending
 from protocell._zygote import ZYGOTES, Zygote
 
 PATIENCE_SECONDS = 60.0

@@ -8,9 +8,9 @@ host makes them and sends the far ends along, so no descriptor is taken from the
 ``workspace`` is the folder ``user`` in a temporary folder of this sandbox (``folder.py``), and the
 lock on it keeps the folder there as long as the sandbox, or a file that came out of it, lives.
 
-The code has the rights of this process's user, so the word of a supervisor is worth less than that
-of an init.  When it was killed, the process group that it told us of is killed from here.  Code that
-leaves that group escapes.  All of this is POSIX; it is tested on Linux only.
+The code has the rights of this process's user, so a supervisor's word is worth less than an init's.
+When it was killed, the process group that it told us of is killed from here; code that leaves that
+group escapes.  All of this is POSIX; it is tested on Linux only.
 """
 
 from __future__ import annotations
@@ -50,11 +50,7 @@ _LIMITS = ("memory_bytes", "open_files", "file_bytes", "cpu_seconds")
 
 
 async def launch_process(policy: Policy, waiter: Waiter) -> ProcessBox:
-    """A sandbox in a process group and a temporary folder.
-
-    Raises:
-        UnsupportedError, SetupError: it could not be made.
-    """
+    """A sandbox in a process group and a temporary folder; raises UnsupportedError, SetupError."""
     box = _started(policy)
     try:
         await box.open(waiter)

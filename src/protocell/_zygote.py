@@ -28,7 +28,7 @@ from collections import OrderedDict, deque
 from pathlib import Path
 from typing import Any
 
-from protocell._box import Pending
+from protocell._kernel_box import Pending
 from protocell._plan import Facts, make_plan, make_settings
 from protocell._remedies import explain_failure
 from protocell._waiter import Waiter

@@ -139,7 +139,7 @@ def test_death_by_recursion_in_c_is_told_and_the_next_call_works():
         "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 64)); signal.pause()",
         "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)",
         "while True:\n    try:\n        while True: pass\n    except BaseException: pass",
-        "import select, threading\nthreading.Thread(target=lambda: all(iter(int, 1))).start()\nselect.select([], [], [])",
+        "import threading\nthreading.Thread(target=lambda: all(iter(int, 1))).start()\nwhile 1: pass",
     ],
 )
 def test_a_timeout_ends_whatever_the_code_does_and_says_so(code: str):
