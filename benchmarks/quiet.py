@@ -49,7 +49,7 @@ class Household:
             NotQuietError: that took too long.
         """
         for zygote in running_zygotes().values():
-            for policy in list(zygote._pools):
+            for policy, _ in list(zygote._pools):
                 zygote.top_up(policy)  # one that was opened and not used left its place empty
         _wait(self._is_quiet, "every sandbox is ready, warm or gone")
 

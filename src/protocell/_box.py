@@ -65,11 +65,11 @@ class Box(Protocol):
         ...
 
     def end(self) -> None:
-        """Kill the context and everything that it started; does not wait."""
+        """Kill the context and everything that it started; does not wait, never fails."""
         ...
 
     def interrupt(self) -> None:
-        """KeyboardInterrupt in the running code; does not wait."""
+        """KeyboardInterrupt in the running code; does not wait, never fails."""
         ...
 
     async def renew(self, waiter: Waiter) -> None:

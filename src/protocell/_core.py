@@ -6,27 +6,29 @@ One execution at a time; ``kill`` and ``interrupt`` may be called from any threa
 
 from __future__ import annotations
 
-import codecs
 import math
 import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import partial
 
 from protocell import _workspace
 from protocell._box import Box
 from protocell._launch import launch, prepare_next
-from protocell._scan import Scanner
-from protocell._transfer import Content, content_of, write_all
+from protocell._output import decoded
+from protocell._paths import bad_path
+from protocell._place import Place
+from protocell._transfer import Content, content_of
 from protocell._turn import Outcome, Turn
 from protocell._verdict import Terms, judge
 from protocell._waiter import Waiter
-from protocell.errors import BusyError, ClosedError, PolicyError
+from protocell.errors import BusyError, ClosedError, PolicyError, ProtocellError, SandboxDiedError
 from protocell.execution import Execution, ExecutionError, Logs, Result, Usage
-from protocell.files import Entry, Listing
-from protocell.limits import MIB, Limits
+from protocell.files import Entry, FileSet, Listing
+from protocell.limits import MIB
 from protocell.policy import Policy
 
 MAX_CODE_CHARACTERS = 32 * MIB
@@ -45,8 +47,9 @@ class Core:
             raise PolicyError(f"policy is {type(policy).__name__}; allowed is Policy(...) or None")
         self.policy = policy or _DEFAULT_POLICY
         self._waiter = waiter
-        self._place: _Place | None = None
+        self._place: Place | None = None
         self._count = 0
+        self._owner = os.getpid()
         self._turn = threading.Lock()
         self._closed = False
         self._interrupted = False
@@ -54,17 +57,49 @@ class Core:
 
     # -- life -------------------------------------------------------------------------------------
 
-    async def open(self) -> _Place:
+    async def open(self) -> Place:
         """The sandbox, made if it is not there yet."""
-        if self._closed:
-            raise ClosedError("this sandbox was closed or killed; make a new one")
+        self._check_usable()
+        if self._place is None:
+            with self._my_turn("wait for it"):
+                return await self._opened()
+        return self._place
+
+    async def _opened(self) -> Place:
+        """As ``open``, for whoever has the turn."""
+        self._check_usable()
         if self._place is None:
             started = time.monotonic()
             box = await launch(self.policy, self._waiter)
             self._wait_seconds = time.monotonic() - started
-            weakref.finalize(self, box.close)
-            self._place = _Place(box, _scanner(box, self.policy.limits))
+            # At exit a kernel sandbox ends with its zygote; a thread may be using its descriptors.
+            weakref.finalize(self, box.close).atexit = self.policy.isolation == "process"
+            try:
+                self._place = Place(box, self.policy, self._waiter)
+            except BaseException:
+                box.close()
+                raise
+            self._check_usable()  # who closed it meanwhile found nothing to end
         return self._place
+
+    def _check_usable(self) -> None:
+        if self._closed:
+            raise ClosedError("this sandbox was closed or killed; make a new one")
+        if self._owner != os.getpid():
+            message = "this sandbox belongs to the process from which this one was forked"
+            raise ClosedError(f"{message}; make a new one here")
+
+    @contextmanager
+    def _my_turn(self, advice: str) -> Iterator[None]:
+        """One at a time; and whoever has the turn closes what was closed meanwhile."""
+        if not self._turn.acquire(blocking=False):
+            raise BusyError(f"this sandbox is running code; {advice}")
+        try:
+            yield
+        finally:
+            self._turn.release()
+            if self._closed:
+                self.close()
 
     def close(self) -> None:
         """End the sandbox and everything in it; a running execution ends with status ``killed``."""
@@ -75,12 +110,12 @@ class Core:
                     self._place.box.close()
             finally:
                 self._turn.release()
-        elif self._place is not None:
-            self._place.box.end()  # whoever runs the turn closes it
+        elif self._place is not None and self._owner == os.getpid():
+            self._place.box.end()  # whoever has the turn closes it
 
     def interrupt(self) -> None:
         """KeyboardInterrupt in the running code."""
-        if self._place is not None and self._turn.locked():
+        if self._place is not None and self._turn.locked() and self._owner == os.getpid():
             self._interrupted = True
             self._place.box.interrupt()
 
@@ -98,23 +133,23 @@ class Core:
         """Run one piece of code; ``last`` if the sandbox is not used afterwards."""
         _check_code(code)
         wall_seconds = self._wall_seconds(timeout)
-        if not self._turn.acquire(blocking=False):
-            raise BusyError("this sandbox is running code; wait for it or make another sandbox")
-        try:
-            place = await self.open()
+        self._check_usable()
+        with self._my_turn("wait for it or make another sandbox"):
+            place = await self._opened()
             turn = await self._prepare(place.box, on_stdout, on_stderr)
-            outcome = await self._run(turn, place.box, code, wall_seconds, last=last)
-            execution = self._execution(turn, outcome, wall_seconds, place)
-        finally:
-            self._turn.release()
-            if self._closed and self._place is not None:
-                self._place.box.close()
-        return execution
+            outcome = await self._run(turn, place, code, wall_seconds, last=last)
+            files = await place.scan()
+            return self._execution(turn, outcome, wall_seconds, place.box, files)
 
     async def _prepare(self, box: Box, on_stdout: OnText | None, on_stderr: OnText | None) -> Turn:
         await box.settle(self._waiter)
         if not box.alive:
-            await box.renew(self._waiter)
+            try:
+                await box.renew(self._waiter)
+            except ProtocellError:
+                self._check_usable()
+                raise
+            self._check_usable()  # a new interpreter was not there to be ended
         self._interrupted = False
         self._count += 1
         return Turn(
@@ -122,18 +157,20 @@ class Core:
             self.policy.limits,
             number=self._count,
             meanwhile=lambda: prepare_next(self.policy),
-            on_stdout=_decoded(on_stdout),
-            on_stderr=_decoded(on_stderr),
+            on_stdout=decoded(on_stdout),
+            on_stderr=decoded(on_stderr),
         )
 
     async def _run(
-        self, turn: Turn, box: Box, code: str, wall_seconds: float, *, last: bool
+        self, turn: Turn, place: Place, code: str, wall_seconds: float, *, last: bool
     ) -> Outcome:
+        box = place.box
         try:
             outcome = await turn.run(code, wall_seconds, self._waiter)
-            if last and box.alive and os.listdir(box.workspace):
+            if last and box.alive and place.has_files():
                 box.end()  # files are taken out when nobody is left to change them
-                await box.ended(self._waiter)
+                with suppress(SandboxDiedError):
+                    await box.ended(self._waiter)
         except BaseException:
             # The caller was torn away (Ctrl-C, task cancelled): the code must not go on.
             if box.alive:
@@ -143,7 +180,7 @@ class Core:
         return outcome
 
     def _execution(
-        self, turn: Turn, outcome: Outcome, wall_seconds: float, place: _Place
+        self, turn: Turn, outcome: Outcome, wall_seconds: float, box: Box, files: FileSet
     ) -> Execution:
         terms = Terms(
             limits=self.policy.limits,
@@ -156,7 +193,7 @@ class Core:
         return Execution(
             status=status,
             reason=reason,
-            files=place.scanner.scan(),
+            files=files,
             results=[
                 Result(by_mime=message.formats, is_main_result=message.main)
                 for message in outcome.results
@@ -166,7 +203,7 @@ class Core:
             exit_code=outcome.exit_code,
             execution_count=self._count,
             usage=_usage(outcome, wait),
-            enforced=place.box.enforced,
+            enforced=box.enforced,
         )
 
     def _wall_seconds(self, timeout: float | None) -> float:
@@ -184,43 +221,27 @@ class Core:
     async def write_file(self, path: str, data: Content) -> Entry:
         """Put a file into the workspace: bytes, text (UTF-8), or the content of a host file."""
         parts = _workspace.normalise(path)
-        content = content_of(path, data, self.policy.limits.file_bytes)
-        place = await self.open()
-        if not self._turn.acquire(blocking=False):
-            raise BusyError("this sandbox is running code; write files before or after")
-        try:
-            descriptor = await place.box.create("/".join(parts), self._waiter)
-            write_all(descriptor, content, path)
-            place.scanner.accept(["/".join(parts)])
-        finally:
-            self._turn.release()
+        if not parts:
+            raise bad_path(path, "is the workspace itself; name a file in it")
+        most = self.policy.limits.file_bytes
+        content = await self._waiter.apart(partial(content_of, path, data, most))
+        self._check_usable()
+        with self._my_turn("write files before or after"):
+            place = await self._opened()
+            await place.write("/".join(parts), content)
         return Entry(name=parts[-1], type="file", size=len(content))
 
     async def read_file(self, path: str) -> bytes:
         """The content of a regular file of the workspace."""
-        box = (await self.open()).box
-        return _workspace.read(box.workspace, path, self.policy.limits.files_out_bytes)
+        most = self.policy.limits.files_out_bytes
+        place = await self.open()
+        return await place.look(partial(_workspace.read, path=path, max_bytes=most))
 
     async def list_files(self, path: str) -> Listing:
         """What is in a folder of the workspace."""
-        box = (await self.open()).box
-        return _workspace.list_directory(box.workspace, path, self.policy.limits.workspace_inodes)
-
-
-class _Place(NamedTuple):
-    """A sandbox that is there, and what is known of its workspace."""
-
-    box: Box
-    scanner: Scanner
-
-
-def _scanner(box: Box, limits: Limits) -> Scanner:
-    return Scanner(
-        box.workspace,
-        max_files=limits.files_out,
-        max_bytes=limits.files_out_bytes,
-        max_entries=limits.workspace_inodes + 1024,
-    )
+        most = self.policy.limits.workspace_inodes
+        place = await self.open()
+        return await place.look(partial(_workspace.list_directory, path=path, max_entries=most))
 
 
 def _check_code(code: object) -> None:
@@ -229,19 +250,6 @@ def _check_code(code: object) -> None:
     if len(code) > MAX_CODE_CHARACTERS:
         most = f"{MAX_CODE_CHARACTERS:,} characters"
         raise PolicyError(f"code has {len(code):,} characters; at most {most}: pass data as files")
-
-
-def _decoded(callback: OnText | None) -> Callable[[bytes], None] | None:
-    """A callback for bytes in any pieces from one for text."""
-    if callback is None:
-        return None
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
-
-    def feed(data: bytes) -> None:
-        if text := decoder.decode(data):
-            callback(text)
-
-    return feed
 
 
 def _error(outcome: Outcome) -> ExecutionError | None:

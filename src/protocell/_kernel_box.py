@@ -19,10 +19,11 @@ import contextlib
 import os
 import select
 import socket
+import threading
 import time
 from typing import Any
 
-from protocell._box import ANSWER_SECONDS, Exit
+from protocell._box import ANSWER_SECONDS, Exit, out_of_descriptors
 from protocell._remedies import explain_failure
 from protocell._waiter import Waiter
 from protocell.errors import FileError, SandboxDiedError, SetupError
@@ -51,7 +52,11 @@ class Pending:
             UnsupportedError, SetupError: it could not be built.
             SandboxDiedError: it ended before it was used.
         """
-        box = KernelBox(self._control)
+        try:
+            box = KernelBox(self._control)
+        except OSError:
+            self.close()
+            raise
         try:
             await box.receive_context(waiter)
         except BaseException:
@@ -71,6 +76,11 @@ class KernelBox:
         control.setblocking(False)  # noqa: FBT003  (the socket's own signature)
         self._control = control
         self._owner = os.getpid()
+        self._lock = (
+            threading.RLock()
+        )  # so that no thread sends to a number that another has closed
+        self._asked = 0  # requests that are answered carry a number: an answer may come too late
+        self._owed = False  # whether the last one has not been answered yet
         self.channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.stdout = self.stderr = self.workspace = -1
         self.enforced: tuple[str, ...] = ()
@@ -90,11 +100,14 @@ class KernelBox:
     async def receive_context(self, waiter: Waiter) -> None:
         """Take the descriptors of a new context and its greeting."""
         deadline = time.monotonic() + SETUP_SECONDS
-        message, descriptors = await self._packet(
-            waiter, deadline, "ready", "context", "failed", "exited"
-        )
-        if message["event"] == "exited":
-            raise SetupError("the new interpreter ended before it was ready", step="context")
+        message, descriptors = await self._packet(waiter, deadline, "context", "failed", "exited")
+        while message["event"] == "exited":
+            if message["context"] == self._asked:
+                raise SetupError("the new interpreter ended before it was ready", step="context")
+            # One whose asker was torn away; ours comes after it.
+            message, descriptors = await self._packet(
+                waiter, deadline, "context", "failed", "exited"
+            )
         if message["event"] == "failed":
             raise explain_failure(message["step"], message["errno"], message["detail"])
         self._close("stdout", "stderr", "_folder")
@@ -113,24 +126,28 @@ class KernelBox:
 
     async def renew(self, waiter: Waiter) -> None:
         await self.ended(waiter)
-        self._send({"op": "context"})
+        self._ask({"op": "context"})
         await self.receive_context(waiter)
 
     def interrupt(self) -> None:
-        self._send({"op": "interrupt"})
+        with contextlib.suppress(SandboxDiedError):  # then there is nothing to interrupt
+            self._send({"op": "interrupt"})
 
     def end(self) -> None:
-        self._send({"op": "kill"})
+        with contextlib.suppress(SandboxDiedError):  # then the code was ended by that
+            self._send({"op": "kill"})
 
     async def ended(self, waiter: Waiter) -> Exit:
-        if self._exit is not None:
-            return self._exit
-        message, _ = await self._packet(waiter, time.monotonic() + ANSWER_SECONDS, "exited")
-        return self._note_exit(message)
+        if self._exit is None:
+            await self._packet(waiter, time.monotonic() + ANSWER_SECONDS, "exited")
+        assert self._exit is not None  # noqa: S101  (noted when the packet came in)
+        return self._exit
 
     async def settle(self, waiter: Waiter) -> None:
-        if self.alive and await waiter.wait([self.notice], [], time.monotonic()):
-            await self.ended(waiter)
+        while self.alive and (self._owed or await waiter.wait([self.notice], [], time.monotonic())):
+            _, descriptors = await self._next(waiter, time.monotonic() + ANSWER_SECONDS)
+            for descriptor in descriptors:
+                os.close(descriptor)
 
     def _note_exit(self, message: dict[str, Any]) -> Exit:
         used = self._spent(Totals(*message["totals"]))
@@ -152,13 +169,14 @@ class KernelBox:
     def watch(self) -> None:
         if not self._watched:
             self._watched = True
-            self._send({"op": "watch", "cpu_seconds": self._cpu_seconds})
+            with contextlib.suppress(SandboxDiedError):  # its end is noticed by who waits for it
+                self._send({"op": "watch", "cpu_seconds": self._cpu_seconds})
 
     async def usage(self, waiter: Waiter) -> dict[str, Any]:
         """As init sees the whole tree if it was watched, else of the context and what it reaped."""
         used: dict[str, Any] = {"oom_kills": 0, "peak_memory": 0}
         if self._watched:
-            self._send({"op": "rest"})
+            self._ask({"op": "rest"})
             message, _ = await self._packet(waiter, time.monotonic() + ANSWER_SECONDS, "rested")
             used = {name: message[name] for name in used}
         try:
@@ -172,13 +190,15 @@ class KernelBox:
             return used
         except (FileNotFoundError, ProcessLookupError):  # it has ended just now
             return (await self.ended(waiter)).usage
+        except OSError as error:
+            raise out_of_descriptors() from error
 
     def _spent(self, now: Totals) -> dict[str, float]:
         before, self._totals = self._totals or now, now
         return spent(before, now)
 
     async def create(self, path: str, waiter: Waiter) -> int:
-        self._send({"op": "create", "path": path})
+        self._ask({"op": "create", "path": path})
         message, descriptors = await self._packet(
             waiter, time.monotonic() + ANSWER_SECONDS, "created", "refused"
         )
@@ -191,26 +211,45 @@ class KernelBox:
 
     def _send(self, message: dict[str, Any]) -> None:
         try:
-            wire.send_packet(self._control, message)
+            with self._lock:
+                wire.send_packet(self._control, message)
         except OSError as error:
             raise self._died() from error
+
+    def _ask(self, message: dict[str, Any]) -> None:
+        self._asked += 1
+        self._owed = True
+        self._send(message | {"number": self._asked})
 
     async def _packet(
         self, waiter: Waiter, deadline: float, *expected: str
     ) -> tuple[dict[str, Any], list[int]]:
-        """The next packet of init; with ``expected``, what comes before it is dropped."""
+        """What init tells by itself (it has no number), or its answer to what was asked last.
+
+        The rest is dropped: answers to questions whose asker was torn away before they came.
+        """
         while True:
-            if not await waiter.wait([self._control.fileno()], [], deadline):
-                raise SandboxDiedError("the sandbox's init did not answer in time; make a new one")
-            message, descriptors = wire.recv_packet(self._control)
-            if message is None:
-                raise self._died()
-            if not expected or message["event"] in expected:
+            message, descriptors = await self._next(waiter, deadline)
+            if message["event"] in expected and message.get("number") in {None, self._asked}:
                 return message, descriptors
             for descriptor in descriptors:
                 os.close(descriptor)
-            if message["event"] == "exited":
-                self._note_exit(message)
+
+    async def _next(self, waiter: Waiter, deadline: float) -> tuple[dict[str, Any], list[int]]:
+        if not await waiter.wait([self._control.fileno()], [], deadline):
+            raise SandboxDiedError("the sandbox's init did not answer in time; make a new one")
+        try:
+            message, descriptors = wire.recv_packet(self._control)
+        except wire.WireError as error:
+            # Init sends none that is odd: there was no room for its descriptors (unix(7)).
+            raise out_of_descriptors() from error
+        if message is None:
+            raise self._died()
+        if message.get("number") == self._asked:
+            self._owed = False
+        if message["event"] == "exited":
+            self._note_exit(message)
+        return message, descriptors
 
     def _died(self) -> SandboxDiedError:
         self.alive = False
@@ -228,10 +267,11 @@ class KernelBox:
 
     def close(self) -> None:
         self.alive = False
-        if os.getpid() == self._owner:
-            # Ends the sandbox even if a forked child still holds a copy of the socket.
-            with contextlib.suppress(OSError):
-                self._control.shutdown(socket.SHUT_RDWR)
-        self._control.close()
-        self.channel.close()
-        self._close("stdout", "stderr", "workspace", "_folder")
+        with self._lock:
+            if os.getpid() == self._owner:
+                # Ends the sandbox even if a forked child still holds a copy of the socket.
+                with contextlib.suppress(OSError):
+                    self._control.shutdown(socket.SHUT_RDWR)
+            self._control.close()
+            self.channel.close()
+            self._close("stdout", "stderr", "workspace", "_folder")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from protocell._box import Box
+from protocell._box import OUT_OF_DESCRIPTORS, Box, out_of_descriptors
 from protocell._process_box import launch_process
 from protocell._waiter import Waiter
 from protocell._zygote import ZYGOTES
-from protocell.errors import SandboxDiedError, UnsupportedError
+from protocell.errors import SandboxDiedError, SetupError, UnsupportedError
 from protocell.policy import Policy
 
-_ATTEMPTS = 2  # the second with a new zygote, if the first was gone
+# A ready sandbox of a zygote that was just killed; then that zygote, which is ending; then a new one.
+_ATTEMPTS = 4
 
 
 async def launch(policy: Policy, waiter: Waiter) -> Box:
@@ -22,18 +23,30 @@ async def launch(policy: Policy, waiter: Waiter) -> Box:
         box: Box = await launch_process(policy, waiter)
         _check_layers(box, policy)
         return box
-    for attempt in range(_ATTEMPTS):
-        zygote = ZYGOTES.get(policy.environment)
+    for _ in range(_ATTEMPTS):
         try:
-            pending = await zygote.take(policy, waiter)
-            box = await pending.open(waiter)
-        except (BrokenPipeError, ConnectionError, SandboxDiedError):
-            if attempt == _ATTEMPTS - 1:
-                raise
+            box = await _from_zygote(policy, waiter)
+        except (ConnectionError, SandboxDiedError):
             continue
+        except OSError as error:
+            if error.errno in OUT_OF_DESCRIPTORS:
+                raise out_of_descriptors() from error
+            message = f"cannot ask for a sandbox: {error}"
+            raise SetupError(message, step="request", errno=error.errno) from error
         _check_layers(box, policy)
         return box
-    raise AssertionError("unreachable")
+    message = "new sandboxes end before they can be used: what kills them, or their zygote?"
+    raise SandboxDiedError(message)
+
+
+async def _from_zygote(policy: Policy, waiter: Waiter) -> Box:
+    zygote = ZYGOTES.get(policy.environment)
+    try:
+        pending = await zygote.take(policy, waiter)
+    except ConnectionError:
+        zygote.close()  # it is ending: its sandboxes are, too, and the next who asks gets another
+        raise
+    return await pending.open(waiter)
 
 
 def _check_layers(box: Box, policy: Policy) -> None:

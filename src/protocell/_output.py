@@ -7,6 +7,9 @@ what really happened is in ``left_out_bytes``.
 
 from __future__ import annotations
 
+import codecs
+from collections.abc import Callable
+
 _CONTINUATION = range(0x80, 0xC0)
 _MOST_CONTINUATIONS = 3
 _FIRST_BYTES = ((2, range(0xC2, 0xE0)), (3, range(0xE0, 0xF0)), (4, range(0xF0, 0xF5)))  # RFC 3629
@@ -101,3 +104,16 @@ def _sequence_length(first: int) -> int:
         if first in firsts:
             return length
     return 1
+
+
+def decoded(callback: Callable[[str], None] | None) -> Callable[[bytes], None] | None:
+    """A callback for bytes in any pieces from one for text."""
+    if callback is None:
+        return None
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def feed(data: bytes) -> None:
+        if text := decoder.decode(data):
+            callback(text)
+
+    return feed

@@ -43,6 +43,8 @@ _LOCALTIME = ("/usr/share/zoneinfo/Etc/UTC", "/etc/localtime")
 # A prefix of the whole system is no folder of an interpreter; below it only these are.
 _SHARED_PREFIXES = {"/usr": (), "/usr/local": ("lib", "bin", "lib64"), "/": ()}
 
+Mounted = tuple[tuple[int, int] | None, ...]  # device and inode of each mount's source
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
@@ -106,6 +108,19 @@ def make_settings(policy: Policy) -> Settings:
         deny_imports=_sorted_names(policy.deny_imports),
         allow_imports=_sorted_names(policy.allow_imports),
     )
+
+
+def mounted(policy: Policy) -> Mounted:
+    """What stands now under the names that are mounted: a ready sandbox has what stood there then."""
+    return tuple(_identity(mount.source) for mount in policy.mounts)
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None  # the zygote is asked all the same: it says what is wrong
+    return status.st_dev, status.st_ino
 
 
 def _check_free(mounts: Iterable[Mount], binds: Sequence[tuple[str, str]]) -> None:

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from typing import Any
 
-from protocell._zygote import _CLEAN_ENVIRONMENT as CLEAN_ENVIRONMENT
+from protocell._spawn import CLEAN_ENVIRONMENT
 from protocell_guest import process_runner, wire
 from protocell_guest.process_runner import folder
 

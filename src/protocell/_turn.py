@@ -20,6 +20,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -109,7 +110,8 @@ class Turn:
         if end is None:
             self._drain()
             self._outcome.wall_seconds = time.monotonic() - started
-            self._outcome.usage = await self._box.usage(waiter)
+            with suppress(SandboxDiedError):  # after its work was done: the next call says it
+                self._outcome.usage = await self._box.usage(waiter)
         else:
             self._outcome.end = end
             self._outcome.violation = self._violation

@@ -7,9 +7,10 @@ end in one step; with ``AsyncioWaiter`` it suspends like any other.  No thread, 
 
 from __future__ import annotations
 
+import contextlib
 import select
 import time
-from collections.abc import Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -22,6 +23,10 @@ class Waiter(Protocol):
         self, readers: Collection[int], writers: Collection[int], deadline: float | None
     ) -> set[int]:
         """The descriptors that are ready; none at ``deadline`` (of ``time.monotonic``)."""
+        ...
+
+    async def apart(self, work: Callable[[], T]) -> T:
+        """The result of work that may take long, while others go on where there are any."""
         ...
 
 
@@ -40,6 +45,9 @@ class BlockingWaiter:
             )
         timeout = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
         return {descriptor for descriptor, _ in poll.poll(timeout)}
+
+    async def apart(self, work: Callable[[], T]) -> T:
+        return work()
 
 
 class AsyncioWaiter:
@@ -64,11 +72,11 @@ class AsyncioWaiter:
         timer = None
         if deadline is not None:
             timer = loop.call_later(max(0.0, deadline - time.monotonic()), wake)
-        for descriptor in readers:
-            loop.add_reader(descriptor, wake)
-        for descriptor in writers:
-            loop.add_writer(descriptor, wake)
         try:
+            for descriptor in readers:
+                loop.add_reader(descriptor, wake)
+            for descriptor in writers:
+                loop.add_writer(descriptor, wake)
             await awaken
         finally:
             if timer is not None:
@@ -78,6 +86,18 @@ class AsyncioWaiter:
             for descriptor in writers:
                 loop.remove_writer(descriptor)
         return await BlockingWaiter().wait(readers, writers, time.monotonic())
+
+    async def apart(self, work: Callable[[], T]) -> T:
+        import asyncio  # noqa: PLC0415  (as above)
+
+        running: asyncio.Future[T] = asyncio.get_running_loop().run_in_executor(None, work)
+        try:
+            return await asyncio.shield(running)
+        finally:
+            # It uses the sandbox: whoever was cancelled must not let go of that before it has ended.
+            while not running.done():
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.wait([running])
 
 
 def drive(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -20,42 +20,27 @@ import json
 import os
 import select
 import socket
-import subprocess
 import sys
 import threading
 import time
 from collections import OrderedDict, deque
-from pathlib import Path
 from typing import Any
 
 from protocell._kernel_box import Pending
-from protocell._plan import Facts, make_plan, make_settings
+from protocell._plan import Facts, Mounted, make_plan, make_settings, mounted
 from protocell._remedies import explain_failure
+from protocell._spawn import spawn
 from protocell._waiter import Waiter
 from protocell.environment import Environment
-from protocell.errors import SetupError
+from protocell.errors import ProtocellError, SetupError
 from protocell.policy import Policy
 from protocell_guest import wire
 
 START_SECONDS = 60.0  # importing what is to be preloaded may be slow on a cold disk
+_END_SECONDS = 5.0
 _POOLS_KEPT = 4
 _PLANS_KEPT = 64
-_BOOT = os.path.join(os.path.dirname(wire.__file__), "boot.py")
-# No thread may live in a process that forks: the number libraries know how to be told.
-_CLEAN_ENVIRONMENT = {
-    "PATH": "/usr/local/bin:/usr/bin:/bin",
-    "HOME": "/home/user",
-    "USER": "user",
-    "LOGNAME": "user",
-    "LANG": "C.UTF-8",
-    "TZ": "UTC",
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "NUMEXPR_NUM_THREADS": "1",
-    "MPLBACKEND": "agg",
-    "MPLCONFIGDIR": "/tmp/matplotlib",
-}
+_Key = tuple[Policy, Mounted]
 
 
 class Zygote:
@@ -64,48 +49,14 @@ class Zygote:
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
         self._facts: Facts | None = None
-        self._lock = threading.Lock()
-        self._sending = threading.Lock()  # a number must not overtake its plan
-        self._numbers: OrderedDict[Policy, int] = OrderedDict()
-        self._plan_count = 0
-        self._pools: OrderedDict[Policy, deque[Pending]] = OrderedDict()
-        self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._errors, errors_writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        python = environment.python or sys.executable
-        theirs_fd = theirs.fileno()
-        try:
-            self._process = subprocess.Popen(
-                [python, "-I", "-"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=errors_writer,
-                pass_fds=[theirs.fileno()],
-                env=_CLEAN_ENVIRONMENT,
-                cwd="/",
-                start_new_session=True,
-            )
-        except OSError as error:
-            self._requests.close()
-            os.close(self._errors)
-            message = f"cannot start the interpreter {python!r}: {error}; set Environment(python=…)"
-            raise SetupError(message, step="zygote", errno=error.errno) from error
-        finally:
-            theirs.close()
-            os.close(errors_writer)
-        self._end = os.pidfd_open(self._process.pid)
-        self._send_program(theirs_fd)
-
-    def _send_program(self, requests: int) -> None:
-        """Say what to run by standard input: a command line can be read from inside a sandbox."""
-        arguments = (requests, os.getpid(), list(self.environment.preload))
-        program = Path(_BOOT).read_text(encoding="utf-8") + f"\nboot({_BOOT!r}, {arguments!r})\n"
-        stdin = self._process.stdin
-        try:
-            if stdin is not None:
-                with stdin:
-                    stdin.write(program.encode())
-        except BrokenPipeError:
-            return  # it has ended already: whoever waits for its greeting finds out why
+        self._failure: tuple[str, int, str] | None = None  # step, errno, detail
+        self._lock = threading.RLock()  # held for moments only, never while something is waited for
+        self._numbers: OrderedDict[_Key, int] = OrderedDict()
+        self._free_numbers = list(range(_PLANS_KEPT))
+        self._pools: OrderedDict[_Key, deque[Pending]] = OrderedDict()
+        spawned = spawn(environment.python or sys.executable, environment.preload)
+        self._process, self._requests = spawned.process, spawned.requests
+        self._errors, self._end = spawned.errors, spawned.end
 
     @property
     def pid(self) -> int:
@@ -123,33 +74,62 @@ class Zygote:
             SetupError: it did not start; the message holds what it said.
         """
         if self._facts is None:
-            deadline = time.monotonic() + START_SECONDS
-            if not await waiter.wait([self._requests.fileno()], [], deadline):
-                self.close()
-                raise SetupError(f"the zygote did not start in {START_SECONDS:g} s", step="zygote")
-            self._facts = self._read_greeting()
+            greeted = await self._wait(waiter, START_SECONDS, select.POLLIN)
+            self._read_greeting(in_time=greeted)
+        if self._facts is None:
+            raise self._failed()
         return self._facts
 
-    def _read_greeting(self) -> Facts:
-        try:
-            data = self._requests.recv(wire.MAX_PACKET_BYTES, socket.MSG_PEEK)
-        except OSError:
-            data = b""
-        greeting: dict[str, Any] = json.loads(data) if data else {"event": "failed", "detail": ""}
-        if greeting["event"] != "hello":
-            detail = str(greeting["detail"]) or self._said()
-            self.close()
-            if "step" in greeting:
-                raise explain_failure(greeting["step"], greeting["errno"], detail)
-            raise SetupError(f"the zygote could not start: {detail}", step="zygote")
-        return Facts.from_message(greeting["facts"])
+    async def _wait(self, waiter: Waiter, seconds: float, event: int) -> bool:
+        """Until the request socket can be read or written.
 
-    def _said(self) -> str:
+        On a copy: others may wait here too, and an event loop has one callback for each descriptor.
+        """
+        with self._lock:
+            if self._failure is not None:
+                raise self._failed()
+            if self._requests.fileno() < 0:
+                raise BrokenPipeError("the zygote was ended meanwhile")
+            copies = [os.dup(self._requests.fileno())]
+        try:
+            readers, writers = (copies, []) if event == select.POLLIN else ([], copies)
+            return bool(await waiter.wait(readers, writers, time.monotonic() + seconds))
+        finally:
+            os.close(copies[0])
+
+    def _read_greeting(self, *, in_time: bool) -> None:
+        with self._lock:
+            if self._facts is None and self._failure is None:
+                self._take_greeting(in_time=in_time)
+
+    def _take_greeting(self, *, in_time: bool) -> None:
+        data = b""
+        if in_time:
+            with contextlib.suppress(OSError):  # it went without having read all of ours
+                data = self._requests.recv(wire.MAX_PACKET_BYTES, socket.MSG_PEEK)
+        greeting: dict[str, Any] = json.loads(data) if data else {"event": "failed"}
+        if greeting["event"] == "hello":
+            self._facts = Facts.from_message(greeting["facts"])
+            return
+        self._stop(_END_SECONDS if in_time else 0)
+        detail = greeting.get("detail") or (
+            self._last_words() if in_time else f"it was not ready in {START_SECONDS:g} s"
+        )
+        self._failure = greeting.get("step", ""), greeting.get("errno", 0), str(detail)
+        self.forget()
+
+    def _last_words(self) -> str:
         try:
             text = os.read(self._errors, 1 << 16).decode(errors="replace").strip()
         except BlockingIOError:
             text = ""
-        return text.rpartition("\n")[2] or f"it ended with status {self._process.poll()}"
+        return text.rpartition("\n")[2] or f"it ended with status {self._process.returncode}"
+
+    def _failed(self) -> ProtocellError:
+        step, code, detail = self._failure or ("", 0, "")
+        if step:
+            return explain_failure(step, code, detail)
+        return SetupError(f"the zygote could not start: {detail}", step="zygote")
 
     async def take(self, policy: Policy, waiter: Waiter) -> Pending:
         """A sandbox for this policy, ready or on its way.
@@ -158,13 +138,24 @@ class Zygote:
             BrokenPipeError: the zygote is gone; use a new one.
         """
         facts = await self.facts(waiter)
-        pool = self._pools.get(policy)
+        key = policy, mounted(policy)
+        while True:
+            try:
+                with self._lock:
+                    return self._take_ready(key) or self._request(key, facts)
+            except BlockingIOError:
+                if not await self._wait(waiter, START_SECONDS, select.POLLOUT):
+                    message = "the zygote does not take requests; was it stopped?"
+                    raise SetupError(message, step="zygote") from None
+
+    def _take_ready(self, key: _Key) -> Pending | None:
+        pool = self._pools.get(key)
         while pool:
             pending = pool.popleft()
             if pending.is_usable():
                 return pending
             pending.close()
-        return self._request(policy, facts)
+        return None
 
     def top_up(self, policy: Policy) -> None:
         """Ask for as many sandboxes as are to be kept ready; does not wait."""
@@ -174,39 +165,28 @@ class Zygote:
             self._fill(policy, self._facts)
 
     def _fill(self, policy: Policy, facts: Facts) -> None:
-        pool = self._pools.setdefault(policy, deque())
-        self._pools.move_to_end(policy)
+        key = policy, mounted(policy)
+        pool = self._pools.setdefault(key, deque())
+        self._pools.move_to_end(key)
         while len(self._pools) > _POOLS_KEPT:
             _, oldest = self._pools.popitem(last=False)
             for pending in oldest:
                 pending.close()
         try:
             while len(pool) < self.environment.ready:
-                pool.append(self._request(policy, facts))
+                pool.append(self._request(key, facts))
         except OSError:
-            return  # it is gone; whoever needs it next starts another
+            return  # gone, or busy: whoever needs a sandbox next asks for it
 
-    def _message(self, policy: Policy, facts: Facts) -> dict[str, Any]:
-        """A policy's plan the first time, its number from then on (the zygote keeps the plans)."""
-        number = self._numbers.get(policy)
-        if number is not None:
-            self._numbers.move_to_end(policy)
-            return {"number": number}
-        plan = make_plan(policy, facts).to_message()
-        number = len(self._numbers)
-        if number == _PLANS_KEPT:
-            _, number = self._numbers.popitem(last=False)
-        self._numbers[policy] = number
-        return {"number": number, "plan": plan}
-
-    def _request(self, policy: Policy, facts: Facts) -> Pending:
+    def _request(self, key: _Key, facts: Facts) -> Pending:
+        if self._requests.fileno() < 0:
+            raise BrokenPipeError("the zygote was ended meanwhile")
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         pending = Pending(ours)
         try:
             # Past the zygote, whose memory is every later sandbox's: it waits in the socket for init.
-            wire.send_packet(ours, make_settings(policy).to_message())
-            with self._sending:
-                wire.send_packet(self._requests, self._message(policy, facts), [theirs.fileno()])
+            wire.send_packet(ours, make_settings(key[0]).to_message())
+            self._send_request(key, facts, theirs.fileno())
         except BaseException:
             pending.close()
             raise
@@ -214,14 +194,42 @@ class Zygote:
             theirs.close()
         return pending
 
-    def close(self, timeout: float = 5.0) -> None:
+    def _send_request(self, key: _Key, facts: Facts, control: int) -> None:
+        """With the policy's plan the first time, with its number from then on: the zygote keeps it."""
+        number = self._numbers.get(key)
+        if number is not None:
+            self._numbers.move_to_end(key)
+            wire.send_packet(self._requests, {"number": number}, [control])
+            return
+        plan = make_plan(key[0], facts).to_message()
+        if self._free_numbers:
+            number = self._free_numbers.pop()
+        else:
+            _, number = self._numbers.popitem(last=False)
+        try:
+            wire.send_packet(self._requests, {"number": number, "plan": plan}, [control])
+        except BaseException:
+            self._free_numbers.append(number)
+            raise
+        self._numbers[key] = number
+
+    def close(self) -> None:
         """End the zygote and every sandbox that came from it."""
+        with self._lock:
+            # One that is still starting has no sandboxes, and may be busy with imports for long.
+            self._stop(_END_SECONDS if self._facts is not None else 0)
+            self.forget()
+
+    def _stop(self, patience: float) -> None:
+        if self._end < 0:
+            return
         with contextlib.suppress(OSError):  # for every copy of the socket, a forked child's too
             self._requests.shutdown(socket.SHUT_RDWR)
-        if not select.select([self._end], [], [], timeout)[0]:
+        poll = select.poll()  # not select(2), which takes no descriptor above 1023
+        poll.register(self._end, select.POLLIN)
+        if not poll.poll(patience * 1000):
             self._process.kill()
         self._process.wait()
-        self.forget()
 
     def forget(self) -> None:
         """Close this process's descriptors of it."""
@@ -235,6 +243,12 @@ class Zygote:
             setattr(self, name, -1)
             if descriptor >= 0:
                 os.close(descriptor)
+
+    def disown(self) -> None:
+        """In a forked child: it is the parent's, and so are its sandboxes."""
+        self._lock = threading.RLock()  # the parent's may have been held at that moment
+        self.forget()
+        self._process.returncode = 0  # not our child: nothing to wait for
 
 
 class Zygotes:
@@ -273,8 +287,7 @@ class Zygotes:
         """In a forked child: the zygotes are the parent's."""
         self._lock = threading.Lock()
         for zygote in self._by_environment.values():
-            zygote.forget()
-            zygote._process.returncode = 0  # not our child: nothing to wait for
+            zygote.disown()
         self._by_environment.clear()
 
 

@@ -7,6 +7,9 @@ import importlib.util
 import os
 import sys
 
+if sys.version_info < (3, 11):  # noqa: UP036  (any interpreter may be asked to run this)
+    sys.exit("Python 3.11 or later is needed, and this is %d.%d" % sys.version_info[:2])  # noqa: UP031
+
 
 def boot(path: str, arguments: tuple[int, int, list[str]]) -> None:
     """Import the package around ``path`` and run the zygote."""

@@ -35,6 +35,7 @@ class Context:
 
     pid: int
     folder: int  # its folder in init's private /proc
+    number: int  # of the request that it answers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +53,8 @@ class Recipe:
     warm: Callable[[], None]
 
 
-def start(recipe: Recipe, event: str) -> Context:
-    """Fork a context, which announces itself to the host as this event."""
+def start(recipe: Recipe, number: int) -> Context:
+    """Fork a context, which announces itself to the host as the answer to this request."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     out_reader, out_writer = os.pipe2(os.O_CLOEXEC)
     err_reader, err_writer = os.pipe2(os.O_CLOEXEC)
@@ -63,14 +64,14 @@ def start(recipe: Recipe, event: str) -> Context:
     pid = os.fork()
     if pid == 0:
         far = [ours.fileno(), out_reader, err_reader, recipe.workspace]
-        _Child(recipe, event, far).run(theirs, out_writer, err_writer)
+        _Child(recipe, number, far).run(theirs, out_writer, err_writer)
     jail.set_dumpable(dumpable=False)
     for end in (ours, theirs):
         end.close()
     for descriptor in (out_reader, out_writer, err_reader, err_writer):
         os.close(descriptor)
     _make_preferred_victim(pid, recipe.proc)
-    return Context(pid, _folder(pid, recipe.proc))
+    return Context(pid, _folder(pid, recipe.proc), number)
 
 
 def _folder(pid: int, proc: int) -> int:
@@ -89,7 +90,7 @@ def _make_preferred_victim(pid: int, proc: int) -> None:
 @dataclass(slots=True)
 class _Child:
     recipe: Recipe
-    event: str
+    number: int
     far: list[int]  # what the host gets
 
     def run(self, channel: socket.socket, stdout: int, stderr: int) -> NoReturn:
@@ -125,17 +126,17 @@ class _Child:
                 inherited_data=recipe.inherited_data,
             )
         except jail.StepError as error:
-            failure = {"event": "failed", "step": error.step, "errno": error.errno}
-            wire.send_packet(recipe.control, failure | {"detail": error.detail})
+            failure = {"event": "failed", "number": self.number, "step": error.step}
+            detail = {"errno": error.errno, "detail": error.detail}
+            wire.send_packet(recipe.control, failure | detail)
             return
         randomness.refresh()
         interpreter = Interpreter(
             deny_imports=recipe.settings.deny_imports, allow_imports=recipe.settings.allow_imports
         )
         steps.enforced.append("closed-descriptors")  # by the lines below, or there is no context
-        wire.send_packet(
-            recipe.control, {"event": self.event, "enforced": steps.enforced}, self.far
-        )
+        greeting = {"event": "context", "number": self.number, "enforced": steps.enforced}
+        wire.send_packet(recipe.control, greeting, self.far)
         channel = loop.move_channel(channel)
         jail.close_all_above(channel.fileno())
         loop.serve(channel, interpreter, greeting=None, idle=recipe.warm)

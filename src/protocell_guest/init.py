@@ -113,11 +113,11 @@ class Init:
         if self._leaf is None:
             self._watch.memory = self._plan.limits["memory_bytes"]
             self._steps.enforced.append("memory-watch")
-        self._start_context("ready")
+        self._start_context(number=0)
 
     # -- contexts ---------------------------------------------------------------------------------
 
-    def _start_context(self, event: str) -> None:
+    def _start_context(self, *, number: int) -> None:
         recipe = context.Recipe(
             plan=self._plan,
             settings=self._settings,
@@ -129,7 +129,7 @@ class Init:
             proc=self._proc,
             warm=self._warm,
         )
-        self._context = context.start(recipe, event)
+        self._context = context.start(recipe, number)
 
     def _end_context(self, cause: str | None) -> None:
         """Kill whatever is left, reap it all, and tell the host how the context ended."""
@@ -147,8 +147,8 @@ class Init:
             cause = "memory"
         if cause == "memory":
             jail.clear_scratch(self._plan, self._template)
-        message = {"event": "exited", "cause": cause, "status": status, "totals": totals}
-        self._tell(message | report)
+        message = {"event": "exited", "context": ending.number, "cause": cause, "status": status}
+        self._tell(message | {"totals": totals} | report)
 
     # -- measuring --------------------------------------------------------------------------------
 
@@ -240,26 +240,27 @@ class Init:
             self._begin_watch(request["cpu_seconds"])
         elif operation == "rest":
             self._watch.active = False
-            self._tell({"event": "rested", **self._report()})
+            self._tell({"event": "rested", "number": request["number"], **self._report()})
         elif operation == "interrupt":
             self._interrupt()
         elif operation == "kill":
             self._end_context("host")
         elif operation == "context":
             self._end_context("host")
-            self._start_context("context")
+            self._start_context(number=request["number"])
         elif operation == "create":
             self._create(request)
         return True
 
     def _create(self, request: dict[str, Any]) -> None:
+        number = {"number": request["number"]}
         try:
             descriptor = beneath.create(self._workspace, request["path"])
         except OSError as error:
             reply = {"event": "refused", "errno": error.errno or 0, "detail": str(error)}
-            self._tell(reply)
+            self._tell(reply | number)
             return
-        self._tell({"event": "created"}, [descriptor])
+        self._tell({"event": "created"} | number, [descriptor])
         os.close(descriptor)
 
 

@@ -20,9 +20,12 @@ anything is loaded, which waits for the zygote's end: they go even after kill -9
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import gc
 import importlib
 import os
+import resource
 import select
 import signal
 import socket
@@ -37,6 +40,8 @@ from protocell_guest.init import Init
 from protocell_guest.kernel import cgroups, limits, namespaces, seccomp
 from protocell_guest.plan import Plan
 from protocell_guest.template import Template, Templates, enter_own_tree
+
+_REMOVE_MILLISECONDS = 20
 
 
 class Zygote:
@@ -59,6 +64,7 @@ class Zygote:
         self._plans: dict[int, Plan] = {}
         self._data = limits.data_in_use()
         self._leaves: dict[int, cgroups.Leaf | None] = {}
+        self._ended: list[cgroups.Leaf] = []
         self._count = 0
 
     def serve(self) -> None:
@@ -70,12 +76,13 @@ class Zygote:
         for descriptor in (self._requests.fileno(), self._host, reader):
             poll.register(descriptor, select.POLLIN)
         while True:
-            ready = {descriptor for descriptor, _ in poll.poll()}
+            ready = {fd for fd, _ in poll.poll(_REMOVE_MILLISECONDS if self._ended else None)}
             if self._host in ready:
                 return
             if reader in ready:
                 os.read(reader, 4096)
                 self._reap()
+            self._remove_leaves()
             if self._requests.fileno() in ready and not self._answer():
                 return
 
@@ -93,7 +100,8 @@ class Zygote:
                 "errno": getattr(error, "errno", None) or 0,
                 "detail": str(error),
             }
-            wire.send_packet(control, failure)
+            with contextlib.suppress(OSError):  # the host does not want it any more
+                wire.send_packet(control, failure)
         finally:
             control.close()
         return True
@@ -109,6 +117,7 @@ class Zygote:
         template = self._templates.get(plan)
         leaf = self._make_leaf(plan)
         go_reader, go_writer = os.pipe2(os.O_CLOEXEC)
+        pid = -1
         try:
             pid = namespaces.clone_init()
             if pid == 0:
@@ -116,15 +125,13 @@ class Zygote:
             self._leaves[pid] = leaf
             namespaces.write_id_maps(pid, *self._ids)
             os.write(go_writer, b"!")
-        except OSError:
-            if leaf is not None:
-                leaf.close()
-            raise
         finally:
             os.close(go_reader)
             os.close(go_writer)
-        if leaf is not None:
-            leaf.close()
+            if leaf is not None:
+                leaf.close()
+                if pid < 0:  # there is no init at whose end it would be removed
+                    leaf.remove()
 
     def _make_leaf(self, plan: Plan) -> cgroups.Leaf | None:
         if self._group is None:
@@ -183,7 +190,11 @@ class Zygote:
                 return
             leaf = self._leaves.pop(pid, None)
             if leaf is not None:
-                leaf.remove()
+                self._ended.append(leaf)
+
+    def _remove_leaves(self) -> None:
+        """Of sandboxes that have ended; the kernel lets go of a cgroup some time after its last process."""
+        self._ended = [leaf for leaf in self._ended if not leaf.remove()]
 
 
 def facts() -> dict[str, Any]:
@@ -210,6 +221,19 @@ def _claim_cgroup() -> cgroups.Group | None:
     return group
 
 
+def _raise_own_limit() -> None:
+    """The host's limit on descriptors may be low; sandboxes get their own (kernel/limits.py)."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _end_with_host(requests: socket.socket, *, asked: bool) -> None:
+    """While imports run, which may take long, end of file on the socket ends us: SIGIO (fcntl(2))."""
+    fcntl.fcntl(requests, fcntl.F_SETOWN, os.getpid())
+    flags = fcntl.fcntl(requests, fcntl.F_GETFL) & ~os.O_ASYNC
+    fcntl.fcntl(requests, fcntl.F_SETFL, flags | (os.O_ASYNC if asked else 0))
+
+
 def _preload(names: Sequence[str], requests: socket.socket) -> None:
     try:
         for name in names:
@@ -234,6 +258,8 @@ def main(requests_fd: int, host_pid: int, preload: Sequence[str]) -> NoReturn:
     requests = socket.socket(fileno=requests_fd)
     sys.argv = [""]  # as in an interactive interpreter: there is no program
     requests.set_inheritable(False)
+    _raise_own_limit()
+    _end_with_host(requests, asked=True)
     host = os.pidfd_open(host_pid)
     null = os.open("/dev/null", os.O_RDONLY)
     os.dup2(null, 0)
@@ -248,6 +274,7 @@ def main(requests_fd: int, host_pid: int, preload: Sequence[str]) -> NoReturn:
     warm()
     gc.collect()
     gc.freeze()
+    _end_with_host(requests, asked=False)
     wire.send_packet(requests, {"event": "hello", "facts": facts()})
     Zygote(requests, host, group, warm).serve()
     os._exit(0)

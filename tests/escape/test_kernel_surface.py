@@ -84,9 +84,8 @@ def test_calls_that_programs_need_work(inside: Inside):
     found = inside(
         """
         import mmap, select, selectors, signal, socket, subprocess, tempfile, threading
-        memory = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+        memory = mmap.mmap(-1, 4096, prot=7, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int)(lambda x: x + 1)
-        descriptor = os.memfd_create("x") if hasattr(os, "memfd_create") else 0
         pair = socket.socketpair(); pair[0].send(b"x")
         epoll = select.epoll(); epoll.register(pair[1])
         pidfd = os.pidfd_open(os.getpid()); signal.pidfd_send_signal(pidfd, 0)
@@ -191,7 +190,7 @@ def test_calls_through_another_abi_are_not_answered(inside: Inside):
         import mmap, platform
         def by_int80():
             code = bytes.fromhex("b814000000cd80c3")  # mov eax, 20 (getpid of the 32-bit table); int 0x80; ret
-            memory = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+            memory = mmap.mmap(-1, 4096, prot=7, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
             memory.write(code)
             function = ctypes.CFUNCTYPE(ctypes.c_long)(ctypes.addressof(ctypes.c_char.from_buffer(memory)))
             pid = os.fork()

@@ -526,7 +526,7 @@ ENDS = {
     "an illegal instruction": (
         """
 import ctypes, mmap
-m = mmap.mmap(-1, 4096, prot=7)
+m = mmap.mmap(-1, 4096, prot=7, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 m.write(bytes.fromhex('0f0b') if __import__('platform').machine() == 'x86_64' else bytes(4))
 ctypes.CFUNCTYPE(None)(ctypes.addressof(ctypes.c_char.from_buffer(m)))()
 """,

@@ -38,7 +38,7 @@ class Stoppable(Protocol):
         """The end of the code and everything around it."""
 
 
-class Stopper:
+class Stopper(BlockingWaiter):
     """Holds the handlers of one run."""
 
     def __init__(self) -> None:

@@ -127,14 +127,18 @@ def has_groups_of(hierarchy: Hierarchy, pid: int) -> bool:
 
 def start_time(pid: int) -> int:
     """When a process started, in clock ticks since boot: tells it from a later one of that pid."""
+    return int(_after_name(pid)[19])  # field 22 is the 20th after the name
+
+
+def _after_name(pid: int) -> list[bytes]:
     with open(f"/proc/{pid}/stat", "rb") as file:
-        # The name stands in brackets and may hold anything; field 22 is the 20th after it.
-        return int(file.read().rpartition(b")")[2].split()[19])
+        return file.read().rpartition(b")")[2].split()  # the name in brackets may hold anything
 
 
 def _is_gone(pid: int, started: int) -> bool:
     try:
-        return start_time(pid) != started
+        # A zombie has ended: its host may not look after it for long.
+        return start_time(pid) != started or _after_name(pid)[0] == b"Z"
     except (FileNotFoundError, ProcessLookupError):
         pass  # gone, or hidden from us by /proc's hidepid option
     try:
