@@ -8,7 +8,7 @@ PYTHON ?= python3
 VENV ?= .venv
 PYTEST ?=
 # What is run a second time as an ordinary user when `make test` is started by root.
-USER_SUITES ?= tests/kernel tests/escape
+USER_SUITES ?= tests/kernel tests/escape tests/faults tests/integration
 
 BIN := $(VENV)/bin
 IS_ROOT := $(filter 0,$(shell id -u))

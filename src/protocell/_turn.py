@@ -15,6 +15,7 @@ gone, and init has said how.  Output that was written before the end is in the p
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import os
 import socket
@@ -128,10 +129,7 @@ class Turn:
         channel, notice = self._box.channel.fileno(), self._box.notice
         pipes = set(self._pipes)
         if await waiter.wait([channel], [], time.monotonic()):
-            if not self._box.channel.recv(1, socket.MSG_PEEK):
-                return End.HUNG_UP
-            self._violation = "it answered before it was asked"
-            return End.VIOLATION
+            return self._early_answer()
         unsent = self._send(memoryview(request))
         self._box.begin(self._limits.cpu_seconds)
         self._meanwhile()  # the code runs on another processor; ours has nothing to do
@@ -153,6 +151,14 @@ class Turn:
                 end = self._read_channel(to_the_end=notice in ready)
                 if end is not None or self._done:
                     return end
+
+    def _early_answer(self) -> End:
+        """Nothing was asked yet: an answer ahead of its question, or a channel that is closed."""
+        with contextlib.suppress(ConnectionError):
+            if self._box.channel.recv(1, socket.MSG_PEEK):
+                self._violation = "it answered before it was asked"
+                return End.VIOLATION
+        return End.HUNG_UP
 
     def _send(self, unsent: memoryview) -> memoryview:
         if not unsent:

@@ -380,7 +380,9 @@ def test_posix_message_queues_take_nothing_from_one_sandbox_to_the_next(inside: 
 @pytest.mark.twin("between-runs.keys")
 def test_secrets_can_be_kept_in_a_memory_file_instead(inside: Inside) -> None:
     assert (
-        inside("f = os.open('/dev/shm', os.O_TMPFILE | os.O_RDWR); os.write(f, b'x'); tell(os.pread(f, 1, 0).decode())")
+        inside(
+            "f = os.open('/dev/shm', os.O_TMPFILE | os.O_RDWR); os.write(f, b'x'); tell(os.pread(f, 1, 0).decode())"
+        )
         == "x"
     )
 
