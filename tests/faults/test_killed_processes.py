@@ -190,7 +190,7 @@ def test_an_interpreter_killed_from_outside_in_mid_run_leaves_the_sandbox_usable
 # -- the janitor ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.kernel("cgroup")
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 def test_what_a_killed_janitor_left_is_swept_by_the_next_start():
     first = Policy(environment=Environment(ready=0, preload=("json.tool",)))
     run_code("1", policy=first)
@@ -206,7 +206,7 @@ def test_what_a_killed_janitor_left_is_swept_by_the_next_start():
     wait_for(lambda: not cgroups_of(zygote), "the sweep")
 
 
-@pytest.mark.kernel("cgroup")
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 def test_a_janitor_removes_the_cgroups_of_a_killed_zygote():
     with Sandbox(ALONE) as sandbox:
         sandbox.run_code("1")

@@ -632,7 +632,7 @@ def test_running_code_does_not_load_what_draws_tables():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
 
     loaded = set(done.stdout.split())
-    assert loaded & {"rich", "protocell.doctor", "protocell.aio"} == set()
+    assert loaded & {"rich", "protocell.doctor", "asyncio"} == set()
     assert "protocell.cli.run" in loaded
 
 
