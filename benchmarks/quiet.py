@@ -14,7 +14,6 @@ the same count for longer than that has done it.
 from __future__ import annotations
 
 import re
-import select
 import threading
 import time
 from collections import Counter
@@ -131,7 +130,7 @@ def _pool(zygote: Zygote) -> list[Pending]:
 
 
 def _has_answered(pending: Pending) -> bool:
-    return bool(select.select([pending._control], [], [], 0)[0])
+    return pending.is_answered()
 
 
 def _is_in_a_sandbox(pid: int) -> bool:

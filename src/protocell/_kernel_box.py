@@ -25,8 +25,8 @@ from typing import Any
 
 from protocell._box import ANSWER_SECONDS, Exit, out_of_descriptors
 from protocell._remedies import explain_failure
-from protocell._waiter import Waiter
-from protocell.errors import FileError, SandboxDiedError, SetupError
+from protocell._waiter import BlockingWaiter, Waiter, drive
+from protocell.errors import FileError, ProtocellError, SandboxDiedError, SetupError
 from protocell_guest import wire
 from protocell_guest.usage import Totals, read_peak, read_totals, reset_peak, spent
 
@@ -38,12 +38,28 @@ class Pending:
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
+        self._box: KernelBox | None = None
 
     def is_usable(self) -> bool:
         """False when it has ended while it waited to be used."""
+        return self._control.fileno() >= 0 and not self._events() & (
+            select.POLLHUP | select.POLLERR
+        )
+
+    def is_answered(self) -> bool:
+        """Whether it is ready, or has said why not."""
+        return self._box is not None or bool(self._events() & select.POLLIN)
+
+    def _events(self) -> int:
         poll = select.poll()
         poll.register(self._control.fileno(), select.POLLIN)
-        return not any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll(0))
+        return next((events for _, events in poll.poll(0)), 0)
+
+    def prepare(self) -> None:
+        """Take what has come, if it has, so that ``open`` has nothing to do; does not wait."""
+        if self._box is None and self._control.fileno() >= 0 and self._events() == select.POLLIN:
+            with contextlib.suppress(ProtocellError):  # closed then; whoever wants one asks anew
+                self._box = drive(self.open(BlockingWaiter()))
 
     async def open(self, waiter: Waiter) -> KernelBox:
         """Wait until it is built.
@@ -52,6 +68,8 @@ class Pending:
             UnsupportedError, SetupError: it could not be built.
             SandboxDiedError: it ended before it was used.
         """
+        if self._box is not None:
+            return self._box
         try:
             box = KernelBox(self._control)
         except OSError:
@@ -66,6 +84,8 @@ class Pending:
 
     def close(self) -> None:
         """Give it up."""
+        if self._box is not None:
+            self._box.close()
         self._control.close()
 
 

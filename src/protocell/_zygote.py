@@ -177,6 +177,8 @@ class Zygote:
                 pool.append(self._request(key, facts))
         except OSError:
             return  # gone, or busy: whoever needs a sandbox next asks for it
+        for pending in pool:
+            pending.prepare()
 
     def _request(self, key: _Key, facts: Facts) -> Pending:
         if self._requests.fileno() < 0:

@@ -35,7 +35,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from protocell_guest import jail, janitor, wire
-from protocell_guest.guest import interpreter, loop, warmups
+from protocell_guest.guest import loop, warmups
 from protocell_guest.init import Init
 from protocell_guest.kernel import cgroups, limits, namespaces, seccomp
 from protocell_guest.plan import Plan
@@ -269,12 +269,11 @@ def main(requests_fd: int, host_pid: int, preload: Sequence[str]) -> NoReturn:
     _preload(preload, requests)
     _enter_own_tree(requests)
     seccomp.prepare(counted=group is not None)  # once, here; every context finds it made
-    interpreter.warm()
     warm = warmups.for_packages(preload)
-    warm()
+    warm.template()
     gc.collect()
     gc.freeze()
     _end_with_host(requests, asked=False)
     wire.send_packet(requests, {"event": "hello", "facts": facts()})
-    Zygote(requests, host, group, warm).serve()
+    Zygote(requests, host, group, warm.context).serve()
     os._exit(0)
