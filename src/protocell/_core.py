@@ -107,7 +107,7 @@ class Core:
         if self._turn.acquire(blocking=False):
             try:
                 if self._place is not None:
-                    self._place.box.close()
+                    self._place.close()
             finally:
                 self._turn.release()
         elif self._place is not None and self._owner == os.getpid():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
@@ -11,7 +12,7 @@ from protocell._box import Box
 from protocell._scan import Scanner
 from protocell._transfer import write_all
 from protocell._waiter import Waiter
-from protocell.errors import FileError
+from protocell.errors import ClosedError, FileError
 from protocell.files import FileSet
 from protocell.limits import MIB
 from protocell.policy import Policy
@@ -29,6 +30,7 @@ class Place:
     def __init__(self, box: Box, policy: Policy, waiter: Waiter) -> None:
         limits = policy.limits
         self.box = box
+        self._lock = threading.RLock()  # a signal handler may close in the middle
         self._waiter = waiter
         self._scanner = Scanner(
             box.workspace,
@@ -70,12 +72,23 @@ class Place:
 
     async def look(self, look: Callable[[int], T]) -> T:
         """Look into the workspace, through a descriptor that nobody closes meanwhile."""
-        try:
-            workspace = os.dup(self.box.workspace)
-        except OSError as error:
-            message = f"the host cannot read the workspace: {error.strerror}"
-            raise FileError(message, errno=error.errno) from error
+        workspace = self._copy_of_workspace()
         try:
             return await self._waiter.apart(partial(look, workspace))
         finally:
             os.close(workspace)
+
+    def _copy_of_workspace(self) -> int:
+        with self._lock:
+            if self.box.workspace < 0:
+                raise ClosedError("this sandbox was closed or killed meanwhile; make a new one")
+            try:
+                return os.dup(self.box.workspace)
+            except OSError as error:
+                message = f"the host cannot read the workspace: {error.strerror}"
+                raise FileError(message, errno=error.errno) from error
+
+    def close(self) -> None:
+        """End the sandbox; not between the look at its descriptor's number and the use of it."""
+        with self._lock:
+            self.box.close()
