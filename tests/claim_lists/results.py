@@ -22,7 +22,7 @@ CLAIMS = (
     ),
     Claim(
         id="results.status-not-forged",
-        sentence="How the code ended is the kernel's word, and no execution can answer for another.",
+        sentence="How an interpreter ended is the kernel's word, and no answer counts that came before its question.",
         source="promise 69",
         attack=True,
     ),

@@ -1,7 +1,8 @@
 """Attacks on the truth: forged frames, forged ends, a guest that takes our side of the channel over.
 
 The channel leads to the code's own process, so it carries claims. What must hold: a claim is data of a known shape, a
-lie stays a lie about this execution alone, how a process ended is the kernel's word, and the host is not harmed.
+lie is about this interpreter alone (its later executions included: docs/limitations.md), how a process ended is the
+kernel's word, and the host is not harmed.
 """
 
 import ast
