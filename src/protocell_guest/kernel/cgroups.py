@@ -6,10 +6,10 @@ A cgroup is the only counter that sees everything a sandbox uses: page cache and
 buffers and page tables are charged to it, and no rlimit knows them.  It is also how a kill for want
 of memory is told from any other SIGKILL.
 
-The *zygote* looks for a place once (cgroup_tree.py), removes what a killed zygote left there, and makes a directory of its own, ``protocell-<pid>-<start time>``.  In that
-directory each sandbox gets a leaf (cgroup_leaf.py).  The directory itself has no processes: on v2
-it may not have any.  Whoever outlives the zygote removes it; if nobody does, the next zygote's
-``sweep`` does.
+The *zygote* looks for a place once (cgroup_tree.py), removes what a killed zygote left there, and
+makes a directory of its own, ``protocell-<pid>-<start time>``.  In that directory each sandbox gets a
+leaf (cgroup_leaf.py).  The directory itself has no processes: on v2 it may not have any.  Whoever
+outlives the zygote removes it; if nobody does, the next zygote's ``sweep`` does.
 
 Owed: a machine with memory and pids on version 2 in CI.  tests/kernel/test_cgroups.py takes
 whichever version it finds and has passed on a 6.1 kernel with version 2, as root and as a user with
