@@ -22,7 +22,8 @@ from pathlib import Path
 
 from protocell import Environment
 from protocell._kernel_box import Pending
-from protocell._zygote import ZYGOTES, Zygote
+from protocell._zygote import Zygote
+from protocell._zygotes import ZYGOTES
 
 PATIENCE_SECONDS = 60.0
 _POLL_SECONDS = 0.002

@@ -55,7 +55,7 @@ def left_behind(before: Picture, *, patience_seconds: float = PATIENCE_SECONDS) 
 
 def _zygotes() -> "list[Zygote]":
     """Return the zygotes shared by this process, without starting or importing anything."""
-    module = sys.modules.get("protocell._zygote")
+    module = sys.modules.get("protocell._zygotes")
     return list(module.ZYGOTES._by_environment.values()) if module else []
 
 

@@ -35,18 +35,19 @@ MAX_CODE_CHARACTERS = 32 * MIB
 MAX_TIMEOUT_SECONDS = 24 * 3600.0
 
 _DEFAULT_POLICY = Policy()
-
 OnText = Callable[[str], None]
 
 
 class Core:
     """One sandbox: made when it is first needed, gone when it is closed or forgotten."""
 
-    def __init__(self, policy: Policy | None, waiter: Waiter) -> None:
+    def __init__(self, policy: Policy | None, waiter: Waiter, *, once: bool = False) -> None:
         if policy is not None and not isinstance(policy, Policy):
             raise PolicyError(f"policy is {type(policy).__name__}; allowed is Policy(...) or None")
         self.policy = policy or _DEFAULT_POLICY
         self._waiter = waiter
+        self._once = once  # it is closed after the first execution
+        self._owes_next = False  # one was taken; the next is asked for when that holds up nobody
         self._place: Place | None = None
         self._count = 0
         self._owner = os.getpid()
@@ -62,14 +63,15 @@ class Core:
         self._check_usable()
         if self._place is None:
             with self._my_turn("wait for it"):
-                return await self._opened()
+                await self._opened()
+        assert self._place is not None  # noqa: S101  (by ``_opened``)
         return self._place
 
     async def _opened(self) -> Place:
         """As ``open``, for whoever has the turn."""
         self._check_usable()
         if self._place is None:
-            started = time.monotonic()
+            started, self._owes_next = time.monotonic(), True
             box = await launch(self.policy, self._waiter)
             self._wait_seconds = time.monotonic() - started
             # At exit a kernel sandbox ends with its zygote; a thread may be using its descriptors.
@@ -82,6 +84,11 @@ class Core:
             self._check_usable()  # who closed it meanwhile found nothing to end
         return self._place
 
+    def _prepare_next(self) -> None:
+        if self._owes_next:
+            self._owes_next = False
+            prepare_next(self.policy)
+
     def _check_usable(self) -> None:
         if self._closed:
             raise ClosedError("this sandbox was closed or killed; make a new one")
@@ -91,7 +98,7 @@ class Core:
 
     @contextmanager
     def _my_turn(self, advice: str) -> Iterator[None]:
-        """One at a time; and whoever has the turn closes what was closed meanwhile."""
+        """One at a time; whoever has it closes what was closed meanwhile."""
         if not self._turn.acquire(blocking=False):
             raise BusyError(f"this sandbox is running code; {advice}")
         try:
@@ -100,6 +107,8 @@ class Core:
             self._turn.release()
             if self._closed:
                 self.close()
+            elif not self._once:
+                self._prepare_next()
 
     def close(self) -> None:
         """End the sandbox and everything in it; a running execution ends with status ``killed``."""
@@ -110,6 +119,7 @@ class Core:
                     self._place.close()
             finally:
                 self._turn.release()
+            self._prepare_next()
         elif self._place is not None and self._owner == os.getpid():
             self._place.box.end()  # whoever has the turn closes it
 
@@ -128,16 +138,15 @@ class Core:
         timeout: float | None = None,
         on_stdout: OnText | None = None,
         on_stderr: OnText | None = None,
-        last: bool = False,
     ) -> Execution:
-        """Run one piece of code; ``last`` if the sandbox is not used afterwards."""
+        """Run one piece of code."""
         _check_code(code)
         wall_seconds = self._wall_seconds(timeout)
         self._check_usable()
         with self._my_turn("wait for it or make another sandbox"):
             place = await self._opened()
             turn = await self._prepare(place.box, on_stdout, on_stderr)
-            outcome = await self._run(turn, place, code, wall_seconds, last=last)
+            outcome = await self._run(turn, place, code, wall_seconds)
             files = await place.scan()
             return self._execution(turn, outcome, wall_seconds, place.box, files)
 
@@ -156,18 +165,16 @@ class Core:
             box,
             self.policy.limits,
             number=self._count,
-            meanwhile=lambda: prepare_next(self.policy),
+            meanwhile=self._prepare_next,
             on_stdout=decoded(on_stdout),
             on_stderr=decoded(on_stderr),
         )
 
-    async def _run(
-        self, turn: Turn, place: Place, code: str, wall_seconds: float, *, last: bool
-    ) -> Outcome:
+    async def _run(self, turn: Turn, place: Place, code: str, wall_seconds: float) -> Outcome:
         box = place.box
         try:
             outcome = await turn.run(code, wall_seconds, self._waiter)
-            if last and box.alive and place.has_files():
+            if self._once and box.alive and place.has_files():
                 box.end()  # files are taken out when nobody is left to change them
                 with suppress(SandboxDiedError):
                     await box.ended(self._waiter)
@@ -234,14 +241,14 @@ class Core:
     async def read_file(self, path: str) -> bytes:
         """The content of a regular file of the workspace."""
         most = self.policy.limits.files_out_bytes
-        place = await self.open()
-        return await place.look(partial(_workspace.read, path=path, max_bytes=most))
+        look = partial(_workspace.read, path=path, max_bytes=most)
+        return await (await self.open()).look(look)
 
     async def list_files(self, path: str) -> Listing:
         """What is in a folder of the workspace."""
         most = self.policy.limits.workspace_inodes
-        place = await self.open()
-        return await place.look(partial(_workspace.list_directory, path=path, max_entries=most))
+        look = partial(_workspace.list_directory, path=path, max_entries=most)
+        return await (await self.open()).look(look)
 
 
 def _check_code(code: object) -> None:
@@ -282,12 +289,12 @@ async def run_once(
     waiter: Waiter,
 ) -> Execution:
     """A sandbox used once."""
-    core = Core(policy, waiter)
+    core = Core(policy, waiter, once=True)
     _check_code(code)
     core._wall_seconds(timeout)
     try:
         for path, data in (files or {}).items():
             await core.write_file(path, data)
-        return await core.run_code(code, timeout=timeout, last=True)
+        return await core.run_code(code, timeout=timeout)
     finally:
         core.close()

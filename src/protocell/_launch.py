@@ -5,7 +5,7 @@ from __future__ import annotations
 from protocell._box import OUT_OF_DESCRIPTORS, Box, out_of_descriptors
 from protocell._process_box import launch_process
 from protocell._waiter import Waiter
-from protocell._zygote import ZYGOTES
+from protocell._zygotes import ZYGOTES
 from protocell.errors import SandboxDiedError, SetupError, UnsupportedError
 from protocell.policy import Policy
 

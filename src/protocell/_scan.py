@@ -75,6 +75,8 @@ class Scanner:
         Raises:
             FileError: this process has run out of descriptors or memory; the next scan tells it all.
         """
+        if not self._known and not self._counted and self._is_empty():
+            return FileSet()
         walk = self._walk()
         found = self._read(walk, max_files=self._max_files, max_bytes=self._max_bytes)
         removed = sorted(self._known.keys() - walk.settled.keys())
@@ -83,6 +85,12 @@ class Scanner:
         files = [self._file(each) for each in found]
         self._known, self._counted = walk.settled, walk.counted
         return FileSet(files, removed=removed[: self._max_files], left_out=walk.left_out)
+
+    def _is_empty(self) -> bool:
+        try:
+            return not os.listdir(self._workspace_fd)
+        except OSError:  # the walk says what is wrong
+            return False
 
     def accept(self, paths: Iterable[str] | None = None) -> None:
         """Takes these files (None: all) as they are, so that what the host wrote or removed itself is not reported.

@@ -14,7 +14,6 @@ from this process inherits the sockets: it closes them without a word and starts
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import json
 import os
@@ -24,6 +23,7 @@ import sys
 import threading
 import time
 from collections import OrderedDict, deque
+from collections.abc import Iterator
 from typing import Any
 
 from protocell._kernel_box import Pending
@@ -35,6 +35,7 @@ from protocell.environment import Environment
 from protocell.errors import ProtocellError, SetupError
 from protocell.policy import Policy
 from protocell_guest import wire
+from protocell_guest.plan import NO_SETTINGS, Settings
 
 START_SECONDS = 60.0  # importing what is to be preloaded may be slow on a cold disk
 _END_SECONDS = 5.0
@@ -186,9 +187,8 @@ class Zygote:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         pending = Pending(ours)
         try:
-            # Past the zygote, whose memory is every later sandbox's: it waits in the socket for init.
-            wire.send_packet(ours, make_settings(key[0]).to_message())
-            self._send_request(key, facts, theirs.fileno())
+            with _letter(make_settings(key[0])) as letter:
+                self._send_request(key, facts, [theirs.fileno(), *letter])
         except BaseException:
             pending.close()
             raise
@@ -196,12 +196,12 @@ class Zygote:
             theirs.close()
         return pending
 
-    def _send_request(self, key: _Key, facts: Facts, control: int) -> None:
+    def _send_request(self, key: _Key, facts: Facts, descriptors: list[int]) -> None:
         """With the policy's plan the first time, with its number from then on: the zygote keeps it."""
         number = self._numbers.get(key)
         if number is not None:
             self._numbers.move_to_end(key)
-            wire.send_packet(self._requests, {"number": number}, [control])
+            wire.send_packet(self._requests, {"number": number}, descriptors)
             return
         plan = make_plan(key[0], facts).to_message()
         if self._free_numbers:
@@ -209,7 +209,7 @@ class Zygote:
         else:
             _, number = self._numbers.popitem(last=False)
         try:
-            wire.send_packet(self._requests, {"number": number, "plan": plan}, [control])
+            wire.send_packet(self._requests, {"number": number, "plan": plan}, descriptors)
         except BaseException:
             self._free_numbers.append(number)
             raise
@@ -253,46 +253,13 @@ class Zygote:
         self._process.returncode = 0  # not our child: nothing to wait for
 
 
-class Zygotes:
-    """The running zygotes of this process, one for each environment."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._by_environment: dict[Environment, Zygote] = {}
-
-    def get(self, environment: Environment) -> Zygote:
-        """The zygote of an environment, started if there is none or it has died."""
-        with self._lock:
-            zygote = self._by_environment.get(environment)
-            if zygote is None or not zygote.is_alive():
-                if zygote is not None:
-                    zygote.close()
-                zygote = Zygote(environment)
-                self._by_environment[environment] = zygote
-            return zygote
-
-    def top_up(self, policy: Policy) -> None:
-        """Fill the ready sandboxes of a policy, if its zygote runs."""
-        zygote = self._by_environment.get(policy.environment)
-        if zygote is not None:
-            zygote.top_up(policy)
-
-    def close(self) -> None:
-        """End them all; the next call starts anew."""
-        with self._lock:
-            zygotes = list(self._by_environment.values())
-            self._by_environment.clear()
-        for zygote in zygotes:
-            zygote.close()
-
-    def after_fork(self) -> None:
-        """In a forked child: the zygotes are the parent's."""
-        self._lock = threading.Lock()
-        for zygote in self._by_environment.values():
-            zygote.disown()
-        self._by_environment.clear()
-
-
-ZYGOTES = Zygotes()
-atexit.register(ZYGOTES.close)
-os.register_at_fork(after_in_child=ZYGOTES.after_fork)
+@contextlib.contextmanager
+def _letter(settings: Settings) -> Iterator[list[int]]:
+    """A file in memory that the zygote passes on unread: its memory is every later sandbox's."""
+    if settings == NO_SETTINGS:
+        yield []
+        return
+    with open(os.memfd_create("settings", os.MFD_CLOEXEC), "wb") as file:
+        file.write(wire.encode_packet(settings.to_message()))
+        file.flush()
+        yield [file.fileno()]

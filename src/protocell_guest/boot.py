@@ -24,5 +24,5 @@ def boot(path: str, arguments: tuple[int, int, list[str]]) -> None:
     package = importlib.util.module_from_spec(spec)
     sys.modules["protocell_guest"] = package
     spec.loader.exec_module(package)
-    zygote = importlib.import_module("protocell_guest.zygote")
-    zygote.main(*arguments)
+    startup = importlib.import_module("protocell_guest.startup")
+    startup.main(*arguments)

@@ -2,18 +2,22 @@
 
 Theory of operation
 -------------------
-``start`` runs in init.  It makes the socket and the two pipes of the context and forks; init keeps
-none of their ends.  The child puts the pipes on 1 and 2, its end of the socket on 3, and gives up
-everything (``jail.confine``).  Then it tells the host itself, over init's control socket, that it is
-ready, what is enforced, and hands over the host's ends; closes all descriptors but 0 to 3; and only
-after that reads a request.  A step that fails is told in the same way, and the child ends.  Telling
-the host from here and not from init saves a turn of the scheduler, which is half a millisecond.
+``start`` and ``restart`` run in init and fork.  The first context of a sandbox builds it (``jail.enter``)
+before it gives up everything (``jail.confine``): so what a sandbox costs in copied pages is paid in one
+process, and init, from which it was forked when next to nothing had run there, stays small.  What it
+built it hands to init over ``crib`` (SEQPACKET between the two, closed before any code runs), and init
+says there that it has locked itself.  A later context finds the place built.
+
+Each makes its socket and its two pipes, puts the pipes on 1 and 2, its end of the socket on 3, and tells
+the host itself, over init's control socket, that it is ready and what is enforced, and hands over the
+host's ends; closes all descriptors but 0 to 3; and only after that reads a request.  A step that fails
+is told in the same way, and the child ends.  init never has the ends of the socket and the pipes, so
+that end of file on them means that no process of the context has them any more.
 """
 
 from __future__ import annotations
 
 import os
-import signal
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,20 +26,14 @@ from typing import NoReturn
 from protocell_guest import jail, wire
 from protocell_guest.guest import loop, randomness
 from protocell_guest.guest.interpreter import Interpreter
-from protocell_guest.kernel import cgroups, namespaces
-from protocell_guest.plan import Plan, Settings
+from protocell_guest.kernel import cgroups, children, namespaces
+from protocell_guest.plan import HOME, NO_SETTINGS, Plan, Settings
+from protocell_guest.template import Template
+
+READY = b"!"
 
 _OOM_SCORE_OF_CODE = b"500"
 _UNEXPECTED = 70  # EX_SOFTWARE of sysexits.h
-
-
-@dataclass(slots=True)
-class Context:
-    """The live interpreter of a sandbox, seen from init."""
-
-    pid: int
-    folder: int  # its folder in init's private /proc
-    number: int  # of the request that it answers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,100 +41,216 @@ class Recipe:
     """What init has for every context of its sandbox."""
 
     plan: Plan
-    settings: Settings
-    steps: jail.Steps
+    letter: (
+        int | None
+    )  # a file in memory with the settings, as the host wrote them, if there are any
     leaf: cgroups.Leaf | None
     inherited_data: int
     control: socket.socket
-    workspace: int
-    proc: int
     warm: Callable[[], None]
 
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """What must stay open for it."""
+        held = self.leaf.descriptors if self.leaf is not None else ()
+        letter = (self.letter,) if self.letter is not None else ()
+        return (self.control.fileno(), *letter, *held)
 
-def start(recipe: Recipe, number: int) -> Context:
-    """Fork a context, which announces itself to the host as the answer to this request."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-    out_reader, out_writer = os.pipe2(os.O_CLOEXEC)
-    err_reader, err_writer = os.pipe2(os.O_CLOEXEC)
-    # Whoever is forked from a process that is not dumpable is not either, and could then not be
-    # measured; no code runs in the sandbox at this moment that could use it.
-    jail.set_dumpable(dumpable=True)
+    def settings(self) -> Settings:
+        """What only this sandbox may know."""
+        if self.letter is None:
+            return NO_SETTINGS
+        text = os.pread(self.letter, os.fstat(self.letter).st_size, 0)
+        return Settings.from_message(wire.decode_packet(text))
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What the first context built: init's private /proc, the workspace, and the layers that are on."""
+
+    proc: int
+    workspace: int
+    enforced: tuple[str, ...]
+
+    def hand_over(self, crib: socket.socket) -> None:
+        """Give init copies of it."""
+        wire.send_packet(crib, {"enforced": self.enforced}, [self.proc, self.workspace])
+
+    @classmethod
+    def receive(cls, crib: socket.socket) -> Ground | None:
+        """What the first context handed over; None if it ended before."""
+        message, descriptors = wire.recv_packet(crib)
+        if message is None:
+            return None
+        proc, workspace = descriptors
+        return cls(proc, workspace, tuple(message["enforced"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Go:
+    """A pipe on which the zygote tells init and the first context that the id maps are written."""
+
+    reader: int
+    writer: int
+
+    @classmethod
+    def make(cls) -> Go:
+        """A new one."""
+        return cls(*os.pipe2(os.O_CLOEXEC))
+
+    def say(self) -> None:
+        """To both."""
+        os.write(self.writer, 2 * READY)
+
+    def wait(self) -> None:
+        """Until it is said; ends the process if the zygote is gone. The writer must be closed here."""
+        if os.read(self.reader, 1) != READY:
+            os._exit(1)
+        os.close(self.reader)
+
+    def close(self) -> None:
+        """Both ends."""
+        os.close(self.reader)
+        os.close(self.writer)
+
+
+def start(recipe: Recipe, template: Template, go: Go, crib: socket.socket) -> int:
+    """Fork the first context, which waits for the id maps and builds the sandbox."""
+    return _fork(lambda: _First(recipe, 0).build_and_live(template, go, crib))
+
+
+def restart(recipe: Recipe, ground: Ground, number: int) -> int:
+    """Fork a further context, which announces itself to the host as the answer to this request."""
+    return _fork(lambda: _Context(recipe, number).live_again(ground))
+
+
+def _fork(live: Callable[[], None]) -> int:
     pid = os.fork()
     if pid == 0:
-        far = [ours.fileno(), out_reader, err_reader, recipe.workspace]
-        _Child(recipe, number, far).run(theirs, out_writer, err_writer)
-    jail.set_dumpable(dumpable=False)
-    for end in (ours, theirs):
-        end.close()
-    for descriptor in (out_reader, out_writer, err_reader, err_writer):
-        os.close(descriptor)
-    _make_preferred_victim(pid, recipe.proc)
-    return Context(pid, _folder(pid, recipe.proc), number)
+        _run(live)
+    return pid
 
 
-def _folder(pid: int, proc: int) -> int:
-    return os.open(str(pid), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=proc)
+def _run(live: Callable[[], None]) -> NoReturn:
+    """Never returns into init's code, whatever happens."""
+    try:
+        os.setsid()
+        live()
+    except BaseException:  # noqa: BLE001
+        os._exit(_UNEXPECTED)
+    os._exit(0)
 
 
-def _make_preferred_victim(pid: int, proc: int) -> None:
+class _Context:
+    """The child's side."""
+
+    def __init__(self, recipe: Recipe, number: int) -> None:
+        self._recipe = recipe
+        self._number = number
+        self._steps = jail.Steps(waive=frozenset(recipe.plan.waive))
+        self._settings = recipe.settings()
+
+    def live_again(self, ground: Ground) -> None:
+        """As ``live``, in a place that is built."""
+        children.forget()
+        os.fchdir(ground.workspace)
+        self.live(ground)
+
+    def live(self, ground: Ground) -> None:
+        """Confine this process, announce it, and serve the host until end of file."""
+        self._steps.enforced = list(ground.enforced)
+        # Neither init, from which this was forked, nor who has changed ids is dumpable: then the files
+        # in /proc are not this process's own.  Nobody else runs here now who could make use of it.
+        jail.set_dumpable(dumpable=True)
+        _become_preferred_victim(ground.proc)
+        folder = _own_folder(ground.proc)
+        channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        out_reader, out_writer = os.pipe2(os.O_CLOEXEC)
+        err_reader, err_writer = os.pipe2(os.O_CLOEXEC)
+        loop.redirect_output(out_writer, err_writer)
+        os.environ.update(self._settings.envs)
+        try:
+            self._confine()
+        except jail.StepError as error:
+            self._tell_failure(error)
+            return
+        self._greet([theirs.fileno(), out_reader, err_reader, ground.workspace, folder])
+        self._serve(channel)
+
+    def _tell_failure(self, error: jail.StepError) -> None:
+        detail = {"step": error.step, "errno": error.errno, "detail": error.detail}
+        wire.send_packet(self._recipe.control, {"event": "failed", "number": self._number} | detail)
+
+    def _confine(self) -> None:
+        recipe, steps = self._recipe, self._steps
+        steps.run("cgroup-namespace", self._enter_cgroup)
+        jail.confine(
+            recipe.plan,
+            steps,
+            counted=recipe.leaf is not None,
+            inherited_data=recipe.inherited_data,
+        )
+
+    def _enter_cgroup(self) -> None:
+        """The code and all it starts, but not init, which has to live when memory runs out."""
+        leaf = self._recipe.leaf
+        if leaf is not None:
+            leaf.enter()
+            self._steps.enforced.append(leaf.layer)
+        namespaces.unshare_cgroup()
+
+    def _greet(self, far: list[int]) -> None:
+        self._steps.enforced.append("closed-descriptors")  # by ``_serve``, or there is no context
+        greeting = {"event": "context", "number": self._number, "enforced": self._steps.enforced}
+        wire.send_packet(self._recipe.control, greeting, far)
+
+    def _serve(self, channel: socket.socket) -> None:
+        settings = self._settings
+        channel = loop.move_channel(channel)
+        jail.close_all_above(channel.fileno())
+        randomness.refresh()
+        interpreter = Interpreter(
+            deny_imports=settings.deny_imports, allow_imports=settings.allow_imports
+        )
+        loop.serve(channel, interpreter, greeting=None, idle=self._recipe.warm)
+
+
+class _First(_Context):
+    """The one that builds the sandbox."""
+
+    def build_and_live(self, template: Template, go: Go, crib: socket.socket) -> None:
+        """Build, hand over to init, and go on like any other context."""
+        os.close(go.writer)
+        go.wait()
+        try:
+            ground = self._build(template)
+        except jail.StepError as error:
+            self._tell_failure(error)
+            return
+        ground.hand_over(crib)
+        if crib.recv(1) == READY:  # else init has ended
+            self.live(ground)
+
+    def _build(self, template: Template) -> Ground:
+        steps = self._steps
+        proc = jail.enter(self._recipe.plan, self._settings, template, steps)
+        steps.enforced.append("clean-environment")
+        if self._recipe.leaf is None:
+            steps.enforced.append("memory-watch")
+        workspace = os.open(HOME, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        return Ground(proc, workspace, tuple(steps.enforced))
+
+
+def _own_folder(proc: int) -> int:
+    """This process's folder in the private /proc; its files are the process's while it is dumpable."""
+    return os.open(str(os.getpid()), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=proc)
+
+
+def _become_preferred_victim(proc: int) -> None:
     """If memory runs out, the kernel shall end the code and not init."""
-    descriptor = os.open(f"{pid}/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC, dir_fd=proc)
+    path = f"{os.getpid()}/oom_score_adj"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC, dir_fd=proc)
     try:
         os.write(descriptor, _OOM_SCORE_OF_CODE)
     finally:
         os.close(descriptor)
-
-
-@dataclass(slots=True)
-class _Child:
-    recipe: Recipe
-    number: int
-    far: list[int]  # what the host gets
-
-    def run(self, channel: socket.socket, stdout: int, stderr: int) -> NoReturn:
-        """Never returns into init's code, whatever happens."""
-        try:
-            signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            os.setsid()
-            self.far.append(_folder(os.getpid(), self.recipe.proc))
-            loop.redirect_output(stdout, stderr)
-            os.environ.update(self.recipe.settings.envs)
-            self._confine_and_serve(channel)
-        except BaseException:  # noqa: BLE001
-            os._exit(_UNEXPECTED)
-        os._exit(0)
-
-    def _enter_cgroup(self) -> None:
-        """The code and all it starts, but not init, which has to live when memory runs out."""
-        leaf = self.recipe.leaf
-        if leaf is not None:
-            leaf.enter()
-            self.recipe.steps.enforced.append(leaf.layer)
-        namespaces.unshare_cgroup()
-
-    def _confine_and_serve(self, channel: socket.socket) -> None:
-        recipe, steps = self.recipe, self.recipe.steps
-        try:
-            steps.run("cgroup-namespace", self._enter_cgroup)
-            jail.confine(
-                recipe.plan,
-                steps,
-                counted=recipe.leaf is not None,
-                inherited_data=recipe.inherited_data,
-            )
-        except jail.StepError as error:
-            failure = {"event": "failed", "number": self.number, "step": error.step}
-            detail = {"errno": error.errno, "detail": error.detail}
-            wire.send_packet(recipe.control, failure | detail)
-            return
-        randomness.refresh()
-        interpreter = Interpreter(
-            deny_imports=recipe.settings.deny_imports, allow_imports=recipe.settings.allow_imports
-        )
-        steps.enforced.append("closed-descriptors")  # by the lines below, or there is no context
-        greeting = {"event": "context", "number": self.number, "enforced": steps.enforced}
-        wire.send_packet(recipe.control, greeting, self.far)
-        channel = loop.move_channel(channel)
-        jail.close_all_above(channel.fileno())
-        loop.serve(channel, interpreter, greeting=None, idle=recipe.warm)

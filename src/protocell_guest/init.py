@@ -1,4 +1,4 @@
-"""Pid 1 of a sandbox: builds it, forks contexts, ends them, measures them, holds the workspace.
+"""Pid 1 of a sandbox: forks contexts, ends them, measures them, holds the workspace.
 
 Theory of operation
 -------------------
@@ -6,11 +6,14 @@ Forked from the zygote with every capability over the sandbox's namespaces and n
 dumpable; never runs model code.  Model code cannot signal it (pid 1 gets no signal from inside for
 which it has no handler, pid_namespaces(7)), and when it ends, the kernel ends the whole namespace.
 
-Descriptors: ``control`` (SEQPACKET to the host, which is trusted; end of file ends the sandbox),
-``proc`` (a writable /proc attached nowhere), the workspace folder, the leaf of a cgroup if there is
-one, the zygote's pidfd (readable when it is gone; so is the parent-death signal, which a zygote that
-dies during our set-up could miss).  The ends of a context's socket and pipes go to the host and are
-closed here, so that end of file on them means that no process of the context has them any more.
+It forks the first context before it has done anything else, and leaves the building of the sandbox to
+that (context.py): each page that a forked process writes is copied, so the less runs here the better.
+The two run side by side; no model code runs before init has said that it is locked.
+
+Descriptors: ``control`` (SEQPACKET to the host, which is trusted; end of file ends the sandbox), the
+leaf of a cgroup if there is one, the zygote's pidfd (readable when it is gone; so is the parent-death
+signal, which a zygote that dies during our set-up could miss), ``crib``, in which the first context
+leaves the ``Ground``: a writable /proc attached nowhere, and the workspace folder.
 
 A context is ended by ``kill(-1, SIGKILL)``: the kernel signals every process of the pid namespace
 but the caller, and a fork that is under way fails, so nothing escapes into a new session or group.
@@ -19,18 +22,17 @@ but the caller, and a fork that is under way fails, so nothing escapes into a ne
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import select
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from protocell_guest import context, jail, usage, wire
-from protocell_guest.context import Context
-from protocell_guest.kernel import beneath, cgroups, process_table
-from protocell_guest.plan import HOME, Plan, Settings
+from protocell_guest.kernel import beneath, children, namespaces, process_table
 from protocell_guest.template import Template
 
 _WATCH_MILLISECONDS = 50
@@ -49,46 +51,54 @@ class Watch:
     used: bool = False  # one has been going on: what it started may be there still
 
 
+@dataclass(slots=True)
+class Live:
+    """The interpreter that lives now."""
+
+    pid: int
+    number: int  # of the request that it answers
+
+
 class Init:
     """The loop of pid 1."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        control: socket.socket,
-        *,
-        template: Template,
-        inherited_data: int,
-        leaf: cgroups.Leaf | None,
-        zygote: int,
-        warm: Callable[[], None],
-    ) -> None:
-        self._plan = plan
-        self._control = control
-        self._leaf = leaf
+    def __init__(self, recipe: context.Recipe, template: Template, zygote: int) -> None:
+        """Made in the zygote, before the clone."""
+        self._recipe = recipe
+        self._control = recipe.control
+        self._leaf = recipe.leaf
+        self._template = template
         self._zygote = zygote
-        self._warm = warm
-        self._steps = jail.Steps(waive=frozenset(plan.waive))
-        self._context: Context | None = None
+        self._crib, self._far_crib = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._watch = Watch()
         self._oom_kills = 0
         self._nudges = 0
-        self._template = template
-        self._inherited_data = inherited_data
+        self._live: Live | None = None
 
-    def run(self) -> NoReturn:
-        """Build the sandbox, start the first context, serve the host until it is done."""
-        message, _ = wire.recv_packet(self._control)
-        if message is None:
-            os._exit(0)  # the host has changed its mind
-        self._settings = Settings.from_message(message)
-        try:
-            self._build()
-        except (jail.StepError, OSError) as error:
-            self._report_failure(error)
-            os._exit(1)
+    def close(self) -> None:
+        """In the zygote, after the clone."""
+        self._crib.close()
+        self._far_crib.close()
+
+    def run(self, go: context.Go) -> NoReturn:
+        """Fork the first context, lock this process, serve the host until it is done."""
+        pid = context.start(self._recipe, self._template, go, self._far_crib)
+        self._live = Live(pid, 0)
+        jail.die_with_parent()
+        kept = (*self._recipe.descriptors, self._zygote, self._crib.fileno(), go.reader)
+        jail.close_all_but(kept)
+        os.setsid()
+        go.wait()
+        self._lock()
+        with contextlib.suppress(BrokenPipeError):  # it has failed, and told the host why
+            self._crib.send(context.READY)
         self._serve()
         os._exit(0)
+
+    def _lock(self) -> None:
+        namespaces.become_inner_user()
+        jail.die_with_parent()
+        jail.set_dumpable(dumpable=False)
 
     def _tell(self, message: dict[str, Any], descriptors: Sequence[int] = ()) -> None:
         try:
@@ -96,61 +106,55 @@ class Init:
         except (BrokenPipeError, ConnectionError):
             os._exit(0)  # the host has closed the sandbox; the kernel ends the rest
 
-    def _report_failure(self, error: jail.StepError | OSError) -> None:
-        step = error.step if isinstance(error, jail.StepError) else "setup"
-        detail = error.detail if isinstance(error, jail.StepError) else str(error)
-        message = {"event": "failed", "step": step, "errno": error.errno or 0, "detail": detail}
-        self._tell(message)
+    @functools.cached_property
+    def _ground(self) -> context.Ground:
+        """What the first context built; taken when needed, since most sandboxes never need it."""
+        ground = context.Ground.receive(self._crib)
+        if ground is None:
+            detail = "the first interpreter ended before the sandbox was built"
+            self._tell({"event": "failed", "step": "setup", "errno": 0, "detail": detail})
+            os._exit(1)
+        self._crib.close()
+        return ground
 
-    def _build(self) -> None:
-        self._proc = jail.enter(self._plan, self._settings, self._template, self._steps)
-        self._steps.enforced.append("clean-environment")
-        self._table = process_table.Table(self._proc)
-        self._workspace = os.open(HOME, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._wake, self._wake_writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
-        signal.set_wakeup_fd(self._wake_writer)
-        if self._leaf is None:
-            self._watch.memory = self._plan.limits["memory_bytes"]
-            self._steps.enforced.append("memory-watch")
-        self._start_context(number=0)
+    @functools.cached_property
+    def _table(self) -> process_table.Table:
+        return process_table.Table(self._ground.proc)
 
     # -- contexts ---------------------------------------------------------------------------------
 
-    def _start_context(self, *, number: int) -> None:
-        recipe = context.Recipe(
-            plan=self._plan,
-            settings=self._settings,
-            steps=self._steps,
-            leaf=self._leaf,
-            inherited_data=self._inherited_data,
-            control=self._control,
-            workspace=self._workspace,
-            proc=self._proc,
-            warm=self._warm,
-        )
-        self._context = context.start(recipe, number)
-
     def _end_context(self, cause: str | None) -> None:
         """Kill whatever is left, reap it all, and tell the host how the context ended."""
-        ending, self._context = self._context, None
+        ending, self._live = self._live, None
         self._watch.active = self._watch.used = False
         if ending is None:
             return
-        totals = usage.read_totals(ending.folder)
+        totals = self._totals(ending.pid)
         with contextlib.suppress(ProcessLookupError):  # nobody is left to kill
             os.kill(-1, signal.SIGKILL)
         status = _reap_all(ending.pid)
-        os.close(ending.folder)
         report = self._report()
         if cause is None and report["oom_kills"]:
             cause = "memory"
         if cause == "memory":
-            jail.clear_scratch(self._plan, self._template)
+            jail.clear_scratch(self._recipe.plan, self._template)
         message = {"event": "exited", "context": ending.number, "cause": cause, "status": status}
         self._tell(message | {"totals": totals} | report)
 
+    def _restart(self, number: int) -> None:
+        self._end_context("host")
+        self._live = Live(context.restart(self._recipe, self._ground, number), number)
+
     # -- measuring --------------------------------------------------------------------------------
+
+    def _totals(self, pid: int) -> usage.Totals:
+        folder = os.open(
+            str(pid), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._ground.proc
+        )
+        try:
+            return usage.read_totals(folder)
+        finally:
+            os.close(folder)
 
     def _report(self) -> dict[str, int]:
         """What the whole tree used of memory since the last report."""
@@ -172,18 +176,18 @@ class Init:
         CPython only notes the signal; a system call that begins a moment later would not end by it.
         SIGURG, to which the context has a handler that does nothing, ends that.
         """
-        if self._context is not None:
-            os.kill(self._context.pid, signal.SIGINT)
+        if self._live is not None:
+            os.kill(self._live.pid, signal.SIGINT)
             self._nudges = _NUDGES
 
     def _nudge(self) -> None:
-        if self._nudges and self._context is not None:
+        if self._nudges and self._live is not None:
             self._nudges -= 1
-            os.kill(self._context.pid, signal.SIGURG)
+            os.kill(self._live.pid, signal.SIGURG)
 
     def _pause(self) -> int | None:
         """Milliseconds until the next look at the watch; None when nothing can happen."""
-        if self._context is None:
+        if self._live is None:
             return None
         if self._nudges:
             return _NUDGE_MILLISECONDS
@@ -195,7 +199,7 @@ class Init:
         return max(_WATCH_MILLISECONDS, int(1000 * left / (os.cpu_count() or 1)))
 
     def _check_watch(self) -> None:
-        if self._context is None or not self._watch.used:
+        if self._live is None or not self._watch.used:
             return
         # What an execution leaves running goes on using its time.
         if self._table.cpu_total() > self._watch.cpu_total:
@@ -206,14 +210,17 @@ class Init:
     # -- the loop ---------------------------------------------------------------------------------
 
     def _serve(self) -> None:
+        ends = children.watch()
+        self._reap()  # what ended before there was a descriptor to say so
         poll = select.poll()
-        for descriptor in (self._control.fileno(), self._wake, self._zygote):
+        for descriptor in (self._control.fileno(), ends, self._zygote):
             poll.register(descriptor, select.POLLIN)
         while True:
             ready = {descriptor for descriptor, _ in poll.poll(self._pause())}
             if self._zygote in ready:
                 return
-            if self._wake in ready:
+            if ends in ready:
+                children.clear(ends)
                 self._reap()
             if self._control.fileno() in ready and not self._answer():
                 return
@@ -221,8 +228,7 @@ class Init:
             self._nudge()
 
     def _reap(self) -> None:
-        os.read(self._wake, 4096)
-        live = self._context
+        live = self._live
         ended = live is not None and process_table.has_exited(live.pid)
         if ended:
             self._end_context(None)
@@ -246,8 +252,7 @@ class Init:
         elif operation == "kill":
             self._end_context("host")
         elif operation == "context":
-            self._end_context("host")
-            self._start_context(number=request["number"])
+            self._restart(request["number"])
         elif operation == "create":
             self._create(request)
         return True
@@ -255,7 +260,7 @@ class Init:
     def _create(self, request: dict[str, Any]) -> None:
         number = {"number": request["number"]}
         try:
-            descriptor = beneath.create(self._workspace, request["path"])
+            descriptor = beneath.create(self._ground.workspace, request["path"])
         except OSError as error:
             reply = {"event": "refused", "errno": error.errno or 0, "detail": str(error)}
             self._tell(reply | number)

@@ -1,14 +1,14 @@
-"""Confinement, in the order in which it happens: init builds the place, a context gives up the rest.
+"""Confinement, in the order in which it happens: the place is built, then a context gives up the rest.
 
 Theory of operation
 -------------------
-``enter`` runs in init, in namespaces that the zygote made, before any other process exists there.
+``enter`` runs in the first context of a sandbox, in namespaces that the zygote made, beside init alone.
 It has all capabilities over those namespaces and none outside.  The file tree comes from the
-zygote's ``template``; init adds what is the sandbox's own.  Where the host is root, init is still
+zygote's ``template``; what is the sandbox's own is added.  Where the host is root, this process is still
 that root while it takes the trees (without capabilities over them, but as their owner), and the
 mapped user from then on.
 
-``confine`` runs in a context, just forked from init.  It gives up what a process can give up, in
+``confine`` runs in every context.  It gives up what a process can give up, in
 the order that lets each step still be made: limits, no_new_privs, Landlock (needs the file tree to
 be final), capabilities, and the seccomp filter last, since it refuses the calls that the steps before
 it make.  Then it reads back from the kernel what is on.  The context tells the host, closes what it
@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from protocell_guest.kernel import (
@@ -107,20 +107,16 @@ def enter(plan: Plan, settings: Settings, template: Template, steps: Steps) -> i
     taken: list[_Trees] = []
     proc: list[int] = []
     steps.enforced += ["user-namespace", "pid-namespace", "ipc-namespace"]
-    # Python would raise KeyboardInterrupt in init; a signal without a handler does not reach pid 1.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
     # The zygote's mounts are private, and so are the copies that came with the namespace.
     steps.enforced.append("mount-namespace")
     steps.run("mounts", lambda: taken.append(_take(settings, template)))
     steps.run("user-namespace", namespaces.become_inner_user)
-    steps.run("user-namespace", die_with_parent)
     steps.run("uts-namespace", lambda: namespaces.set_hostname("protocell"))
     steps.run("network-namespace", namespaces.loopback_up)
     # Before the read-only /proc is there: beside one the kernel gives no writable one.
     steps.run("new-root", lambda: proc.append(mounts.open_private_proc()))
     steps.run("new-root", lambda: _build_root(plan, template, taken[0]))
     steps.run("user-namespace", lambda: namespaces.forbid_nesting(proc[0]))
-    set_dumpable(dumpable=False)
     steps.enforced.remove("mounts")  # a step, and no protection
     return proc[0]
 
@@ -196,11 +192,19 @@ def confine(plan: Plan, steps: Steps, *, counted: bool, inherited_data: int) -> 
     steps.enforced.append("no-core-dumps")
     steps.run("no-new-privileges", lambda: _libc.prctl(PR_SET_NO_NEW_PRIVS, 1))
     steps.run("landlock", lambda: landlock.restrict(read=["/"], write=_MAY_WRITE))
-    steps.run("no-capabilities", capabilities.drop_all)
-    # Dumpable again after the changes above, so that the code can use its own /proc/self.
-    set_dumpable(dumpable=True)
+    steps.run("no-capabilities", capabilities.drop)
     steps.run("seccomp", lambda: seccomp.install(counted=counted))
     _verify(steps)
+
+
+def close_all_but(kept: Iterable[int]) -> None:
+    """Close every descriptor from 3 on that is not named."""
+    start = 3
+    for descriptor in sorted(kept):
+        if descriptor > start:
+            os.closerange(start, descriptor)
+        start = descriptor + 1
+    os.closerange(start, _HIGHEST_DESCRIPTOR)
 
 
 def close_all_above(last: int) -> None:
@@ -211,6 +215,7 @@ def close_all_above(last: int) -> None:
 def _verify(steps: Steps) -> None:
     """Ask the kernel, not our own memory, what is on."""
     status = capabilities.read_status()
+    steps.run("no-capabilities", lambda: capabilities.check(status))
     for layer, name, value in (("no-new-privileges", "NoNewPrivs", 1), ("seccomp", "Seccomp", 2)):
         if layer in steps.enforced and status[name] != value:
             detail = f"/proc/self/status says {name}: {status[name]}, expected {value}"

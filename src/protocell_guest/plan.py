@@ -65,3 +65,7 @@ class Settings(_Message):
     envs: dict[str, str]
     deny_imports: tuple[str, ...] | None
     allow_imports: tuple[str, ...] | None
+
+
+# Of most sandboxes: these need not be sent.
+NO_SETTINGS = Settings(mounts=(), envs={}, deny_imports=None, allow_imports=None)

@@ -37,6 +37,11 @@ CLAIMS = (
         source="promises 13 and 19; the warm template's trap 2; CVE-2024-21626",
     ),
     Claim(
+        id="template.no-inherited-state",
+        sentence="Ignored and blocked signals and the file mode mask of the host are not the code's.",
+        source="template traps",
+    ),
+    Claim(
         id="template.confinement-is-anew",
         sentence="Each sandbox has namespaces of its own, and each context its own filter and empty capabilities.",
         source="issue: confinement made anew for each sandbox; the warm template's trap 6",

@@ -426,7 +426,7 @@ def test_nothing_is_left_after_kill_9_of_the_host(doing: str) -> None:
     with hosts.start(
         f"""
         import threading
-        from protocell._zygote import ZYGOTES
+        from protocell._zygotes import ZYGOTES
         boxes = [Sandbox() for _ in range(3)]
         for box in boxes: assert box.run_code({_DAEMONS!r}).status == "ok"
         if {doing == "running"}:
@@ -481,7 +481,7 @@ def test_when_init_or_the_zygote_is_killed_the_sandbox_says_so_and_nothing_is_le
     kind, pids, again = hosts.told(
         f"""
         import signal, threading
-        from protocell._zygote import ZYGOTES
+        from protocell._zygotes import ZYGOTES
         from protocell.errors import SandboxDiedError
         zygote = ZYGOTES.get(Environment(ready=0))
         policy = Policy(environment=Environment(ready=0))

@@ -5,6 +5,7 @@ import os
 import secrets
 import subprocess
 import sys
+import textwrap
 import venv
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +15,9 @@ import pytest
 
 import protocell
 from protocell import Environment, Mount, Policy, Sandbox
-from protocell._zygote import ZYGOTES
+from protocell._zygotes import ZYGOTES
 from tests.escape.conftest import Inside, program, told
+from tests.escape.hosts import told as host_told
 
 # Made anew each time: what a sandbox shows then was in the zygote, not left over from being kept ready.
 COLD = Environment(ready=0)
@@ -256,6 +258,53 @@ def test_descriptors_that_the_host_left_inheritable_are_not_inside(
     assert found == [[0, 1, 2, 3], [0, 1, 2, 3], ["ENOTDIR"] * 4]
 
 
+ODD_HOST = """
+import signal, subprocess
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGCHLD, signal.SIGRTMIN):
+    signal.signal(number, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_SETMASK, [signal.SIGUSR1, signal.SIGALRM, signal.SIGCHLD])
+os.umask(0o777)
+"""
+STATE = """
+import os, subprocess, sys
+mask = os.umask(0)
+os.umask(mask)
+show = "print([line.split()[1] for line in open('/proc/self/status') if line[:6] in ('SigBlk', 'SigIgn')])"
+print(mask, subprocess.run([sys.executable, "-I", "-c", show], stdout=subprocess.PIPE, text=True).stdout)
+"""
+# SIGPIPE and SIGXFSZ, which every CPython ignores.
+PLAIN_STATE = "['0000000000000000', '0000000001001000']"
+
+
+@pytest.mark.claim("template.no-inherited-state")
+@pytest.mark.parametrize("isolation, mask", [("kernel", 0o022), ("process", 0o077)])
+def test_signals_and_the_mask_of_an_odd_host_are_not_inside(isolation: str, mask: int) -> None:
+    """As under nohup, or in a shell's background job; a mask of 077 is common on servers."""
+    found = host_told(
+        f"""
+        {textwrap.indent(ODD_HOST, " " * 8).strip()}
+        policy = Policy(isolation={isolation!r})
+        found = protocell.run_code({STATE!r}, policy=policy)
+        tell([found.status, found.reason, "".join(found.logs.stdout).strip()])
+        """
+    )
+
+    assert found == ["ok", found[1], f"{mask} {PLAIN_STATE}"]
+
+
+@pytest.mark.twin("template.no-inherited-state")
+def test_what_an_odd_host_sets_does_reach_what_it_starts_itself() -> None:
+    found = host_told(
+        f"""
+        {textwrap.indent(ODD_HOST, " " * 8).strip()}
+        tell(subprocess.run([sys.executable, "-I", "-c", {STATE!r}], capture_output=True, text=True).stdout)
+        """
+    )
+
+    assert found.strip().startswith("511 ")
+    assert PLAIN_STATE not in found
+
+
 @pytest.mark.claim("template.confinement-is-anew")
 def test_two_sandboxes_of_one_zygote_share_no_namespace() -> None:
     names = ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"]
@@ -391,7 +440,7 @@ def test_numbers_differ_although_the_zygote_has_the_pid_of_every_first_context(
     host = f"""if True:
         import protocell
         from protocell import Environment, Policy
-        from protocell._zygote import ZYGOTES
+        from protocell._zygotes import ZYGOTES
         environment = Environment(python={used_before.python!r}, preload={used_before.preload!r}, ready=0)
         for _ in range(2):
             print("".join(protocell.run_code({draw!r}, policy=Policy(environment=environment)).logs.stdout), end="")

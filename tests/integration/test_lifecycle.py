@@ -362,6 +362,18 @@ def test_a_package_that_breaks_is_said_with_its_own_words():
             run_code("1", policy=policy)
 
 
+def test_a_package_that_starts_a_thread_is_said():
+    source = (
+        "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()"
+    )
+    with python_with("busy", source) as python:
+        policy = Policy(environment=Environment(python=python, preload=["busy"]))
+        with pytest.raises(SetupError, match="a package of busy starts threads; leave it out"):
+            run_code("1", policy=policy)
+        unloaded = Policy(environment=Environment(python=python))
+        assert run_code("import busy; 1", policy=unloaded).text == "1"
+
+
 @pytest.mark.parametrize(
     "script, message",
     [

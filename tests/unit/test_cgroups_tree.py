@@ -477,7 +477,8 @@ def test_a_leaf_without_its_files_leaves_no_descriptor_open(tmp_path: Path):
 
 @pytest.mark.parametrize("name", ["box", "box-", "box-1/..", "../box-1", "box-1\n", "box-x", ""])
 def test_a_leaf_has_a_name_that_sweep_knows(tmp_path: Path, name: str):
-    group = cgroups.Group(2, {"memory": str(tmp_path), "pids": str(tmp_path)}, "protocell-1-1")
+    places = {"memory": str(tmp_path), "pids": str(tmp_path)}
+    group = cgroups.Group(cgroups.Hierarchy(version=2, places=places), "protocell-1-1")
 
     with pytest.raises(ValueError) as refused:
         group.create(name, memory_bytes=1, processes=1)

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 
-from protocell._zygote import ZYGOTES
+from protocell._zygotes import ZYGOTES
 from protocell.environment import Environment
 from protocell.execution import EXIT_CODES
 

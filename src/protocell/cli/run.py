@@ -90,7 +90,8 @@ def _run_or_say_why(request: Request, stopper: Stopper, screen: Screen) -> int:
 def _execute(request: Request, stopper: Stopper, screen: Screen) -> Execution:
     code = read_code(request.source, stopper.wait_to_read)
     policy, files = request.policy(), read_files(request.files)
-    core = Core(policy, stopper)
+    # Once: nobody is left inside to change the files while they are saved.
+    core = Core(policy, stopper, once=True)
     try:
         drive(core.open())
         for name, path in files.items():
@@ -101,7 +102,6 @@ def _execute(request: Request, stopper: Stopper, screen: Screen) -> Execution:
                     code,
                     on_stdout=None if request.as_json else screen.out.write,
                     on_stderr=None if request.as_json else screen.err.write,
-                    last=True,  # nobody is left inside to change the files while they are saved
                 )
             )
     finally:

@@ -8,11 +8,15 @@ block.  A failing call raises ``OSError`` with the errno, never returns -1.
 
 ``clone`` is ``os.fork`` with flags.  CPython offers no such call, and the alternative, fork +
 unshare + fork, pays twice for copying the page tables of a process with pandas in it (3 ms each,
-docs/adr/0003).  It does what CPython's ``os.fork`` does around the system call
-(``PyOS_BeforeFork``/``PyOS_AfterFork_*``, public C API), and what the C library's ``fork`` does in
-it: CLONE_CHILD_SETTID on the address of the thread's cached id, so that ``raise`` and mutex owners
-stay right.  That address is what the C library gave to set_tid_address(2), and the kernel returns
-it by PR_GET_TID_ADDRESS.  The process must have one thread only; the caller sees to that.
+docs/adr/0003).  It does what the C library's ``fork`` does in the system call: CLONE_CHILD_SETTID on
+the address of the thread's cached id, so that ``raise`` and mutex owners stay right.  That address is
+what the C library gave to set_tid_address(2), and the kernel returns it by PR_GET_TID_ADDRESS.
+
+It leaves out what CPython does after ``os.fork`` (``PyOS_AfterFork_Child``: fresh locks, the hooks of
+``os.register_at_fork``).  That is for the locks and threads of a process with several threads, and for
+code that goes on working in the child; it writes to 150 pages, each of which is copied.  So the process
+must have one thread only, which the caller sees to; the child may fork with ``os.fork`` again, whose
+own child then has all of it.
 """
 
 from __future__ import annotations
@@ -28,6 +32,7 @@ Buffer: TypeAlias = "ctypes.Array[ctypes.c_char]"
 Argument: TypeAlias = "int | bytes | Buffer | None"
 
 PR_GET_TID_ADDRESS = 40
+CLONE_PIDFD = 0x00001000
 CLONE_CHILD_CLEARTID = 0x00200000
 CLONE_CHILD_SETTID = 0x01000000
 
@@ -95,20 +100,18 @@ def _thread_id_address() -> int:
     return address
 
 
-def clone(flags: int) -> int:
-    """Fork into the namespaces that ``flags`` name; 0 in the child, its pid in the parent."""
+def clone(flags: int) -> tuple[int, int]:
+    """Fork into the namespaces that ``flags`` name; (0, -1) in the child, pid and pidfd in the parent."""
     thread_id = _thread_id_address()
+    pidfd = c_int(-1)
     number = _CLONE_NUMBER[machine()]
-    word = flags | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | signal.SIGCHLD
+    word = flags | CLONE_PIDFD | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | signal.SIGCHLD
     # clone(2): x86-64 takes (flags, stack, parent_tid, child_tid, tls), aarch64 swaps the last two.
     tail = (thread_id, 0) if number == _CLONE_NUMBER["x86_64"] else (0, thread_id)
-    ctypes.pythonapi.PyOS_BeforeFork()
-    pid: int = _syscall(c_long(number), c_ulong(word), None, None, *[c_ulong(a) for a in tail])
-    code = ctypes.get_errno()
-    if pid == 0:
-        ctypes.pythonapi.PyOS_AfterFork_Child()
-        return 0
-    ctypes.pythonapi.PyOS_AfterFork_Parent()
+    pid: int = _syscall(
+        c_long(number), c_ulong(word), None, ctypes.byref(pidfd), *[c_ulong(a) for a in tail]
+    )
     if pid == -1:
+        code = ctypes.get_errno()
         raise OSError(code, f"clone: {os.strerror(code)}")
-    return pid
+    return pid, pidfd.value if pid else -1

@@ -22,6 +22,7 @@ from __future__ import annotations
 import errno
 import os
 import struct
+from collections.abc import Mapping
 
 from protocell_guest.kernel import _libc, syscalls
 
@@ -61,12 +62,17 @@ def drop_all() -> None:
     Raises:
         OSError: the kernel refused a step (EPERM: no CAP_SETPCAP), or something is still there.
     """
+    drop()
+    check(read_status())
+
+
+def drop() -> None:
+    """As ``drop_all``, for whoever reads the status later anyway and then calls ``check``."""
     _empty_bounding_set()
     others = _libc.prctl(_PR_GET_SECUREBITS) & ~_SECUREBITS_MASK
     _libc.prctl(_PR_SET_SECUREBITS, others | _SECUREBITS)
     _libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
     _libc.syscall(syscalls.number("capset"), _HEADER, _NO_CAPABILITIES)
-    _verify()
 
 
 def read_status(path: str = "/proc/thread-self/status") -> dict[str, int]:
@@ -101,8 +107,8 @@ def _empty_bounding_set() -> None:
             raise
 
 
-def _verify() -> None:
-    status = read_status()
+def check(status: Mapping[str, int]) -> None:
+    """Whether a status of this thread, read now, has nothing left; raises OSError (EPERM) if not."""
     left = [f"{name} {status.get(name)}" for name in _SETS if status.get(name) != 0]
     if status.get("Threads") != 1:
         left.append(f"{status.get('Threads')} threads, of which one gave up its capabilities")

@@ -22,7 +22,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 
 from protocell_guest.kernel import cgroup_leaf
 from protocell_guest.kernel.cgroup_leaf import Leaf, Usage, distinct
@@ -37,10 +37,10 @@ _LEAF_NAME = re.compile(r"box-[0-9]{1,20}")
 class Group:
     """The zygote's own directory, in which each sandbox has a leaf."""
 
-    def __init__(self, version: int, places: Mapping[str, str], name: str) -> None:
+    def __init__(self, hierarchy: Hierarchy, name: str) -> None:
         self.name = name
-        self._version = version
-        self._directories = {key: f"{place}/{name}" for key, place in places.items()}
+        self.hierarchy = hierarchy
+        self._directories = {key: f"{place}/{name}" for key, place in hierarchy.places.items()}
         self.locks: list[int] = []  # open as long as the zygote lives: no sweep touches the group
 
     @classmethod
@@ -51,7 +51,7 @@ class Group:
             OSError: EBUSY, somebody else's process has come into the place since ``find`` looked.
         """
         name = f"protocell-{os.getpid()}-{start_time(os.getpid())}"
-        group = cls(hierarchy.version, hierarchy.places, name)
+        group = cls(hierarchy, name)
         if hierarchy.version == 2:
             _clear_the_place(hierarchy)
         cgroup_leaf.make(group.directories)
@@ -75,7 +75,7 @@ class Group:
             raise ValueError(f"a leaf is called box-<n>, so that sweep knows it, and not {name!r}")
         directories = {key: f"{place}/{name}" for key, place in self._directories.items()}
         return cgroup_leaf.create(
-            self._version, directories, memory_bytes=memory_bytes, processes=processes
+            self.hierarchy.version, directories, memory_bytes=memory_bytes, processes=processes
         )
 
     def remove(self) -> bool:
@@ -91,6 +91,9 @@ def open_group(*, movable: Collection[int] = ()) -> Group | None:
     """The zygote's own directory, after removing those of dead zygotes; None where none can be had.
 
     ``find`` says why there is none.
+
+    Raises:
+        OSError: it looked possible and was not.
     """
     hierarchy = find(movable=movable)
     if isinstance(hierarchy, Absent):

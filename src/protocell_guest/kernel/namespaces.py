@@ -44,8 +44,8 @@ _IFF_UP = 0x1
 _QUOTAS = {"max_user_namespaces": 0, "max_inotify_instances": 16, "max_inotify_watches": 8192}
 
 
-def clone_init() -> int:
-    """Fork a process that is pid 1 of its own namespaces; 0 there, its pid here."""
+def clone_init() -> tuple[int, int]:
+    """Fork a process that is pid 1 of its own namespaces; (0, -1) there, its pid and pidfd here."""
     return _libc.clone(SANDBOX_FLAGS)
 
 

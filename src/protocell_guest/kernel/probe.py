@@ -97,12 +97,13 @@ def _try(layer: str, trial: _Trial, flags: int = 0) -> Finding:
     go_reader, go_writer = os.pipe2(os.O_CLOEXEC)
     try:
         try:
-            pid = _libc.clone(flags) if flags else os.fork()
+            pid, end = _libc.clone(flags)
         except OSError as error:
             return Finding(layer=layer, works=False, step="clone", errno=error.errno or 0)
         if pid == 0:
             os.close(go_writer)
             _be_the_child(layer, trial, go_reader, writer)
+        os.close(end)
         os.close(writer)
         writer = -1
         return _watch(layer, pid, flags, reader, go_writer)

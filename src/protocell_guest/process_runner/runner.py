@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from protocell_guest import wire
-from protocell_guest.guest import loop
+from protocell_guest.guest import loop, signals
 from protocell_guest.guest.interpreter import Interpreter, Outcome
 from protocell_guest.process_runner.folder import Folder
 
@@ -106,6 +106,7 @@ def _nothing() -> None:
 
 def _begin(task: Task, place: Folder) -> None:
     """What needs the supervisor's descriptors, or comes before the code's own output."""
+    signals.clean_slate()
     os.setsid()
     os.umask(0o077)
     try:

@@ -176,8 +176,6 @@ class Supervisor:
     def _forget_host(self) -> None:
         """In a child: signals as they were, and no descriptor that leads to the host."""
         signal.set_wakeup_fd(-1)
-        for number in (signal.SIGCHLD, *_STOP_SIGNALS):
-            signal.signal(number, signal.SIG_DFL)
         for descriptor in (self._control.detach(), self._wake, self._wake_writer):
             os.close(descriptor)
 

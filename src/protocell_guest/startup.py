@@ -1,0 +1,119 @@
+"""From a fresh interpreter to a zygote that says hello: what is done once, so that no sandbox pays for it.
+
+Theory of operation
+-------------------
+Runs in the process that the host started (boot.py), before anything is forked.  Everything here is in
+the memory of every later sandbox: so nothing of the host but paths is known here, and signals, limits
+and descriptors begin clean.  The order matters: the janitor is forked while the process is small; what
+is preloaded may take long, and the host's end must end it; the file tree is entered when all is imported.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import gc
+import importlib
+import os
+import resource
+import socket
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from protocell_guest import janitor, wire
+from protocell_guest.guest import loop, signals, warmups
+from protocell_guest.kernel import cgroups, seccomp
+from protocell_guest.template import enter_own_tree
+from protocell_guest.zygote import Zygote
+
+
+def facts() -> dict[str, Any]:
+    """What the host must know of this interpreter to bind the right folders."""
+    return {
+        "version": sys.version.split()[0],
+        "executable": sys.executable,
+        "prefixes": sorted({sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}),
+        "paths": [path for path in sys.path if os.path.isdir(path)],
+    }
+
+
+def _claim_cgroup() -> cgroups.Group | None:
+    """A cgroup to make leaves in, where this user can have one; a janitor sees to its end."""
+    try:
+        group = cgroups.open_group(movable=(os.getpid(),))
+    except OSError as error:
+        # It looked possible and was not: init watches memory instead, and says so on every result.
+        sys.stderr.write(f"no cgroup could be made: {error}\n")
+        return None
+    if group is not None:
+        janitor.fork(group.hierarchy)
+    return group
+
+
+def _raise_own_limit() -> None:
+    """The host's limit on descriptors may be low; sandboxes get their own (kernel/limits.py)."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _end_with_host(requests: socket.socket, *, asked: bool) -> None:
+    """While imports run, which may take long, end of file on the socket ends us: SIGIO (fcntl(2))."""
+    fcntl.fcntl(requests, fcntl.F_SETOWN, os.getpid())
+    flags = fcntl.fcntl(requests, fcntl.F_GETFL) & ~os.O_ASYNC
+    fcntl.fcntl(requests, fcntl.F_SETFL, flags | (os.O_ASYNC if asked else 0))
+
+
+def _give_up(requests: socket.socket, detail: str) -> NoReturn:
+    wire.send_packet(requests, {"event": "failed", "detail": detail})
+    sys.exit(1)
+
+
+def _preload(names: Sequence[str], requests: socket.socket) -> None:
+    try:
+        for name in names:
+            importlib.import_module(name)
+    except ImportError as error:
+        _give_up(requests, f"{error}; install it in {sys.prefix} or leave it out of preload")
+    # A fork has none of them but their locks (kernel/_libc.py, clone).
+    if len(sys._current_frames()) > 1:
+        _give_up(
+            requests, f"a package of {', '.join(names)} starts threads; leave it out of preload"
+        )
+
+
+def _enter_own_tree(requests: socket.socket) -> None:
+    try:
+        enter_own_tree()
+    except OSError as error:
+        failure = {"event": "failed", "step": "clone", "errno": error.errno or 0}
+        wire.send_packet(requests, failure | {"detail": str(error)})
+        sys.exit(1)
+
+
+def main(requests_fd: int, host_pid: int, preload: Sequence[str]) -> NoReturn:
+    """Prepare, say hello, serve."""
+    signals.clean_slate()
+    os.umask(0o022)  # the host's may keep a sandbox's user out of the file tree that is built here
+    os.environ.pop("LD_BIND_NOW", None)  # it was for this process
+    requests = socket.socket(fileno=requests_fd)
+    sys.argv = [""]  # as in an interactive interpreter: there is no program
+    requests.set_inheritable(False)
+    _raise_own_limit()
+    _end_with_host(requests, asked=True)
+    host = os.pidfd_open(host_pid)
+    null = os.open("/dev/null", os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    loop.prepare_streams()
+    group = _claim_cgroup()
+    _preload(preload, requests)
+    _enter_own_tree(requests)
+    seccomp.prepare(counted=group is not None)  # once, here; every context finds it made
+    warm = warmups.for_packages(preload)
+    warm.template()
+    gc.collect()
+    gc.freeze()
+    _end_with_host(requests, asked=False)
+    wire.send_packet(requests, {"event": "hello", "facts": facts()})
+    Zygote(requests, host, group, warm.context).serve()
+    os._exit(0)
