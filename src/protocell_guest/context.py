@@ -208,6 +208,7 @@ class _Context:
         settings = self._settings
         channel = loop.move_channel(channel)
         jail.close_all_above(channel.fileno())
+        jail.limit_descriptors(self._recipe.plan)
         randomness.refresh()
         interpreter = Interpreter(
             deny_imports=settings.deny_imports, allow_imports=settings.allow_imports

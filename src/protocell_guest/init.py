@@ -92,8 +92,20 @@ class Init:
         self._lock()
         with contextlib.suppress(BrokenPipeError):  # it has failed, and told the host why
             self._crib.send(context.READY)
+        self._ground = self._receive_ground()
         self._serve()
         os._exit(0)
+
+    def _receive_ground(self) -> context.Ground:
+        # At once: descriptors that wait in a socket count against all that the user has in flight,
+        # other programs' included (unix(7), ETOOMANYREFS).
+        ground = context.Ground.receive(self._crib)
+        if ground is None:
+            detail = "the first interpreter ended before the sandbox was built"
+            self._tell({"event": "failed", "step": "setup", "errno": 0, "detail": detail})
+            os._exit(1)
+        self._crib.close()
+        return ground
 
     def _lock(self) -> None:
         namespaces.become_inner_user()
@@ -105,17 +117,6 @@ class Init:
             wire.send_packet(self._control, message, descriptors)
         except (BrokenPipeError, ConnectionError):
             os._exit(0)  # the host has closed the sandbox; the kernel ends the rest
-
-    @functools.cached_property
-    def _ground(self) -> context.Ground:
-        """What the first context built; taken when needed, since most sandboxes never need it."""
-        ground = context.Ground.receive(self._crib)
-        if ground is None:
-            detail = "the first interpreter ended before the sandbox was built"
-            self._tell({"event": "failed", "step": "setup", "errno": 0, "detail": detail})
-            os._exit(1)
-        self._crib.close()
-        return ground
 
     @functools.cached_property
     def _table(self) -> process_table.Table:

@@ -188,13 +188,24 @@ def confine(plan: Plan, steps: Steps, *, counted: bool, inherited_data: int) -> 
 
     ``counted``: a cgroup counts the memory, so that what only a cgroup can count is left open.
     """
-    steps.run("rlimits", lambda: limits.apply(limits.values(plan.limits, inherited_data)))
+    values = limits.values(plan.limits, inherited_data)
+    values.pop(limits.DESCRIPTORS)  # the last thing, see limit_descriptors
+    steps.run("rlimits", lambda: limits.apply(values))
     steps.enforced.append("no-core-dumps")
     steps.run("no-new-privileges", lambda: _libc.prctl(PR_SET_NO_NEW_PRIVS, 1))
     steps.run("landlock", lambda: landlock.restrict(read=["/"], write=_MAY_WRITE))
     steps.run("no-capabilities", capabilities.drop)
     steps.run("seccomp", lambda: seccomp.install(counted=counted))
     _verify(steps)
+
+
+def limit_descriptors(plan: Plan) -> None:
+    """After the context has handed over its descriptors, and before it reads a request.
+
+    The limit of a process that sends descriptors is also the limit of all that its user has in flight
+    (unix(7), ETOOMANYREFS), and many sandboxes may stand ready and unread.
+    """
+    limits.apply({limits.DESCRIPTORS: plan.limits["open_files"]})
 
 
 def close_all_but(kept: Iterable[int]) -> None:

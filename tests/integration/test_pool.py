@@ -4,6 +4,7 @@ import gc
 import os
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import pytest
 
@@ -52,6 +53,26 @@ def test_a_ready_sandbox_is_used_and_costs_no_wait():
         assert len(waiting & set(inits_of(zygote.pid))) == 2
         sandbox.close()
         wait_for(lambda: len(waiting & set(inits_of(zygote.pid))) == 1, "the end of the used one")
+
+
+def test_what_stands_ready_is_not_bounded_by_the_descriptors_that_one_sandbox_may_have():
+    """Descriptors in flight are counted for the user, against the limit of whoever sends more (unix(7))."""
+    policy = ready(12, limits=Limits(open_files=32))
+    run_code("1", policy=policy)
+    zygote = zygote_of(policy).pid
+    wait_for(lambda: settled(zygote, 12), "the ready ones")
+
+    with ExitStack() as stack:
+        live = [stack.enter_context(Sandbox(policy)) for _ in range(24)]
+        texts = [sandbox.run_code("import resource; resource.getrlimit(7)").text for sandbox in live]
+
+    assert texts == ["(32, 32)"] * 24
+
+
+def test_opening_a_sandbox_has_the_next_one_made():
+    policy = ready(1)
+    with Sandbox(policy):
+        wait_for(lambda: settled(zygote_of(policy).pid, 2), "the open one and a ready one")
 
 
 def test_ready_sandboxes_of_one_policy_are_never_given_to_another():

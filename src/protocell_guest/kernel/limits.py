@@ -12,6 +12,7 @@ from collections.abc import Mapping
 # 1, not 0: with a core_pattern that is a pipe the kernel ignores the limit, except for the value 1
 # (fs/coredump.c, "RLIMIT_CORE set to 1, aborting core"); a file needs more than 1 byte as well.
 NO_CORE = 1
+DESCRIPTORS = resource.RLIMIT_NOFILE
 # Address space is not memory: threads reserve stacks and arenas, libraries map files.
 ADDRESS_SPACE_SLACK = 4 << 30
 
