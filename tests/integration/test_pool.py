@@ -64,7 +64,9 @@ def test_what_stands_ready_is_not_bounded_by_the_descriptors_that_one_sandbox_ma
 
     with ExitStack() as stack:
         live = [stack.enter_context(Sandbox(policy)) for _ in range(24)]
-        texts = [sandbox.run_code("import resource; resource.getrlimit(7)").text for sandbox in live]
+        texts = [
+            sandbox.run_code("import resource; resource.getrlimit(7)").text for sandbox in live
+        ]
 
     assert texts == ["(32, 32)"] * 24
 
