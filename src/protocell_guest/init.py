@@ -70,7 +70,7 @@ class Init:
         self._template = template
         self._zygote = zygote
         self._crib, self._far_crib = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._watch = Watch()
+        self._watch = Watch(memory=0 if recipe.leaf else recipe.plan.limits["memory_bytes"])
         self._oom_kills = 0
         self._nudges = 0
         self._live: Live | None = None

@@ -44,6 +44,7 @@ def make(parent: str) -> str:
     path = os.path.join(os.path.realpath(parent), f"protocell-box-{owner}-{os.urandom(4).hex()}")
     for folder in (path, os.path.join(path, HOME), os.path.join(path, SCRATCH)):
         os.mkdir(folder, 0o700)
+        os.chmod(folder, 0o700)  # whatever the caller's umask takes away
     return path
 
 
