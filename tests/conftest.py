@@ -1,6 +1,7 @@
 """What holds for every test: kernel features are there or said to be missing, and nothing is left behind."""
 
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,14 @@ from tests.leftovers import left_behind, picture
 _NEEDS = {claim.id: claim.needs for claim in CLAIMS}
 # These start sandboxes or parts of one. Pure tests are spared the two looks at /proc.
 _FOLDERS_OF_LEFTOVERS = {"kernel", "escape", "integration", "faults"}
+
+
+def pytest_configure() -> None:
+    """Signals as at a desk: a job in the background or under nohup begins with some ignored, and so do its children."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            plain = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+            signal.signal(number, plain)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
