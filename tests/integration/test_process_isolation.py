@@ -297,6 +297,7 @@ sorted(name for name in sys.modules
         "protocell_guest.guest.interpreter",
         "protocell_guest.guest.loop",
         "protocell_guest.guest.plain_tracebacks",
+        "protocell_guest.guest.signals",
         "protocell_guest.guest.tracebacks",
         "protocell_guest.plan",
         "protocell_guest.process_runner",
