@@ -7,8 +7,17 @@ import tempfile
 import threading
 from pathlib import Path
 
+import pytest
+
 from protocell import Sandbox, run_code
+from protocell._zygotes import ZYGOTES
 from tests.leftovers import left_behind, picture
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> None:
+    """End what other tests started: a zygote still makes and reaps sandboxes for a moment after the last call."""
+    ZYGOTES.close()
 
 
 def test_nothing_done_leaves_nothing():
