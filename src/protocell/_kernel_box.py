@@ -27,10 +27,11 @@ from protocell._box import ANSWER_SECONDS, Exit, out_of_descriptors
 from protocell._remedies import explain_failure
 from protocell._waiter import BlockingWaiter, Waiter, drive
 from protocell.errors import FileError, ProtocellError, SandboxDiedError, SetupError
-from protocell_guest import wire
-from protocell_guest.usage import Totals, read_peak, read_totals, reset_peak, spent
+from protocell_guest import usage, wire
+from protocell_guest.usage import Totals
 
 SETUP_SECONDS = 30.0
+_OF_THE_TREE = ("oom_kills", "peak_memory", "processes")
 
 
 class Pending:
@@ -96,9 +97,8 @@ class KernelBox:
         control.setblocking(False)  # noqa: FBT003  (the socket's own signature)
         self._control = control
         self._owner = os.getpid()
-        self._lock = (
-            threading.RLock()
-        )  # so that no thread sends to a number that another has closed
+        # So that no thread sends to a number that another has closed.
+        self._lock = threading.RLock()
         self._asked = 0  # requests that are answered carry a number: an answer may come too late
         self._owed = False  # whether the last one has not been answered yet
         self.channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -120,14 +120,13 @@ class KernelBox:
     async def receive_context(self, waiter: Waiter) -> None:
         """Take the descriptors of a new context and its greeting."""
         deadline = time.monotonic() + SETUP_SECONDS
-        message, descriptors = await self._packet(waiter, deadline, "context", "failed", "exited")
+        expected = ("context", "failed", "exited")
+        message, descriptors = await self._packet(waiter, deadline, *expected)
         while message["event"] == "exited":
             if message["context"] == self._asked:
                 raise SetupError("the new interpreter ended before it was ready", step="context")
             # One whose asker was torn away; ours comes after it.
-            message, descriptors = await self._packet(
-                waiter, deadline, "context", "failed", "exited"
-            )
+            message, descriptors = await self._packet(waiter, deadline, *expected)
         if message["event"] == "failed":
             raise explain_failure(message["step"], message["errno"], message["detail"])
         self._close("stdout", "stderr", "_folder")
@@ -171,8 +170,8 @@ class KernelBox:
 
     def _note_exit(self, message: dict[str, Any]) -> Exit:
         used = self._spent(Totals(*message["totals"]))
-        memory = {name: message[name] for name in ("peak_memory", "oom_kills")}
-        self._exit = Exit(message["cause"], message["status"], used | memory)
+        whole = {name: message[name] for name in _OF_THE_TREE}
+        self._exit = Exit(message["cause"], message["status"], used | whole)
         self.alive = False
         return self._exit
 
@@ -182,7 +181,7 @@ class KernelBox:
         self._cpu_seconds, self._watched = cpu_seconds, False
         if self._totals is None:
             with contextlib.suppress(OSError):  # ended already: its notice is on the way
-                self._totals = read_totals(self._folder)
+                self._totals = usage.read_totals(self._folder)
             if "memory-watch" in self.enforced:
                 self.watch()  # from now on it may hold memory between executions, too
 
@@ -194,28 +193,32 @@ class KernelBox:
 
     async def usage(self, waiter: Waiter) -> dict[str, Any]:
         """As init sees the whole tree if it was watched, else of the context and what it reaped."""
-        used: dict[str, Any] = {"oom_kills": 0, "peak_memory": 0}
+        used: dict[str, Any] = dict.fromkeys(_OF_THE_TREE, 0)
         if self._watched:
-            self._ask({"op": "rest"})
-            message, _ = await self._packet(waiter, time.monotonic() + ANSWER_SECONDS, "rested")
-            used = {name: message[name] for name in used}
+            used = await self._ask_init(waiter)
         try:
-            peak = read_peak(self._folder)
+            peak = usage.read_peak(self._folder)
             with contextlib.suppress(PermissionError):  # the code has made itself unreadable
-                reset_peak(self._folder)
-            used["peak_memory"] = max(used["peak_memory"], peak)
-            used |= self._spent(read_totals(self._folder))
-            if used["processes"]:
+                usage.reset_peak(self._folder)
+            now = usage.read_totals(self._folder)
+            if not self._watched and usage.have_started(self._totals or now, now):
+                used = await self._ask_init(waiter)
                 self.watch()  # what it started may go on
-            return used
+            used["peak_memory"] = max(used["peak_memory"], peak)
+            return used | self._spent(now)
         except (FileNotFoundError, ProcessLookupError):  # it has ended just now
             return (await self.ended(waiter)).usage
         except OSError as error:
             raise out_of_descriptors() from error
 
+    async def _ask_init(self, waiter: Waiter) -> dict[str, Any]:
+        self._ask({"op": "rest"})
+        message, _ = await self._packet(waiter, time.monotonic() + ANSWER_SECONDS, "rested")
+        return {name: message[name] for name in _OF_THE_TREE}
+
     def _spent(self, now: Totals) -> dict[str, float]:
         before, self._totals = self._totals or now, now
-        return spent(before, now)
+        return usage.spent(before, now)
 
     async def create(self, path: str, waiter: Waiter) -> int:
         self._ask({"op": "create", "path": path})

@@ -84,6 +84,7 @@ class Init:
         """Fork the first context, lock this process, serve the host until it is done."""
         pid = context.start(self._recipe, self._template, go, self._far_crib)
         self._live = Live(pid, 0)
+        self._last_pid = pid
         jail.die_with_parent()
         kept = (*self._recipe.descriptors, self._zygote, self._crib.fileno(), go.reader)
         jail.close_all_but(kept)
@@ -145,6 +146,7 @@ class Init:
     def _restart(self, number: int) -> None:
         self._end_context("host")
         self._live = Live(context.restart(self._recipe, self._ground, number), number)
+        self._last_pid = self._live.pid
 
     # -- measuring --------------------------------------------------------------------------------
 
@@ -158,14 +160,17 @@ class Init:
             os.close(folder)
 
     def _report(self) -> dict[str, int]:
-        """What the whole tree used of memory since the last report."""
+        """What the whole tree used of memory, and what was started in it, since the last report."""
+        last = usage.read_last_pid(self._ground.proc)
+        processes, self._last_pid = max(0, last - self._last_pid), last
         peak, self._table.peak_memory = self._table.peak_memory, 0
         if self._leaf is None:
-            return {"peak_memory": peak, "oom_kills": 0}
+            return {"peak_memory": peak, "oom_kills": 0, "processes": processes}
         leaf = self._leaf.usage()
         kills, self._oom_kills = leaf.oom_kills - self._oom_kills, leaf.oom_kills
         self._leaf.reset_peak()
-        return {"peak_memory": leaf.peak_bytes or 0, "oom_kills": kills}
+        peak = leaf.peak_bytes or 0
+        return {"peak_memory": peak, "oom_kills": kills, "processes": processes}
 
     def _begin_watch(self, cpu_seconds: float) -> None:
         self._watch.cpu_total = self._table.cpu_total() + cpu_seconds

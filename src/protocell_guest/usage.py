@@ -6,8 +6,11 @@ of the scheduler.
 
 The kernel adds the times and bytes of a process to its parent's when it is reaped (proc_pid_stat(5):
 utime, stime, cutime, cstime; proc_pid_io(5)).  Ticks are 10 ms; what the first thread used is known to
-the nanosecond (schedstat).  Processes and threads started are counted by the pid namespace's last pid
-(proc_loadavg(5), last field).
+the nanosecond (schedstat).
+
+How many processes and threads were started is the last pid of the pid namespace (proc_loadavg(5)) - of the
+reader's own, whichever /proc it reads.  So only init can say, and the host asks when it sees that there is
+something to count: other threads, children, or page faults of children that were waited for.
 """
 
 from __future__ import annotations
@@ -26,8 +29,9 @@ class Totals(NamedTuple):
     user: float  # seconds, in ticks, reaped children included
     system: float
     exact: float  # seconds of the first thread, both kinds, to the nanosecond
-    started: int  # last pid of the namespace
     written: int  # bytes given to write(2) and the like, reaped children included
+    reaped: int  # page faults of children that it has waited for: each has some
+    others: bool  # it has children or other threads now
 
 
 def read(folder: int, path: str) -> bytes:
@@ -41,7 +45,12 @@ def read(folder: int, path: str) -> bytes:
 
 def times(stat: bytes) -> Sequence[int]:
     """utime, stime, cutime, cstime of a stat line; the name in it is the code's own choice."""
-    return [int(field) for field in stat.rpartition(b")")[2].split()[11:15]]
+    return [int(field) for field in _after_name(stat)[11:15]]
+
+
+def _after_name(stat: bytes) -> Sequence[bytes]:
+    """The fields of a stat line from the third on."""
+    return stat.rpartition(b")")[2].split()
 
 
 def read_totals(folder: int) -> Totals:
@@ -50,14 +59,31 @@ def read_totals(folder: int) -> Totals:
     Raises:
         OSError: the process has been reaped.
     """
-    user, system, children_user, children_system = times(read(folder, "stat"))
+    stat = read(folder, "stat")
+    user, system, children_user, children_system = times(stat)
     return Totals(
         user=(user + children_user) * _TICK,
         system=(system + children_system) * _TICK,
         exact=int(read(folder, "schedstat").split()[0]) / 1e9,
-        started=int(read(folder, "../loadavg").split()[-1]),
         written=_written(folder),
+        reaped=int(_after_name(stat)[8]),
+        others=_has_others(folder, stat),
     )
+
+
+def read_last_pid(proc: int) -> int:
+    """Of the calling process's own pid namespace."""
+    return int(read(proc, "loadavg").split()[-1])
+
+
+def _has_others(folder: int, stat: bytes) -> bool:
+    if int(_after_name(stat)[17]) > 1:
+        return True
+    try:
+        pid = stat.split(None, 1)[0].decode()
+        return bool(read(folder, f"task/{pid}/children"))
+    except FileNotFoundError:  # a kernel without CONFIG_PROC_CHILDREN
+        return True
 
 
 def _written(folder: int) -> int:
@@ -82,8 +108,13 @@ def reset_peak(folder: int) -> None:
         os.close(descriptor)
 
 
+def have_started(before: Totals, after: Totals) -> bool:
+    """Whether there may be processes or threads that were started in between."""
+    return after.others or after.reaped != before.reaped
+
+
 def spent(before: Totals, after: Totals) -> dict[str, float]:
-    """User and system seconds, processes and threads started, and bytes written in between."""
+    """User and system seconds, and bytes written in between."""
     user, system = max(0.0, after.user - before.user), max(0.0, after.system - before.system)
     ticks = user + system
     total = max(ticks, after.exact - before.exact)
@@ -91,6 +122,5 @@ def spent(before: Totals, after: Totals) -> dict[str, float]:
     return {
         "user": total * (1 - share),
         "system": total * share,
-        "processes": max(0, after.started - before.started),
         "bytes_written": max(0, after.written - before.written),
     }

@@ -1,5 +1,6 @@
 """What running code gives: results, output, errors, statuses with their sentences, usage, files."""
 
+import subprocess
 import threading
 
 import pytest
@@ -516,3 +517,18 @@ def test_a_policy_of_another_type_is_refused():
         run_code("1", policy={"limits": {}})  # type: ignore[arg-type]
     with pytest.raises(PolicyError):
         protocell.Sandbox("strict")  # type: ignore[arg-type]
+
+
+def test_what_the_host_starts_meanwhile_is_not_counted_as_the_codes():
+    def start_three(_text: str) -> None:
+        for _ in range(3):
+            subprocess.run(["true"], check=True)
+
+    with Sandbox() as sandbox:
+        alone = sandbox.run_code("print('go')", on_stdout=start_three)
+        both = sandbox.run_code(
+            "import subprocess; subprocess.run(['true']); print('go')", on_stdout=start_three
+        )
+        after = sandbox.run_code("1")
+
+    assert [each.usage.processes for each in (alone, both, after)] == [0, 1, 0]
