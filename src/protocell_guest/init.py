@@ -27,6 +27,7 @@ import os
 import select
 import signal
 import socket
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -35,8 +36,8 @@ from protocell_guest import context, jail, usage, wire
 from protocell_guest.kernel import beneath, children, namespaces, process_table
 from protocell_guest.template import Template
 
-_WATCH_MILLISECONDS = 50
-_IDLE_MILLISECONDS = 250
+_WATCH_SECONDS = 0.05
+_IDLE_SECONDS = 0.25
 _NUDGE_MILLISECONDS = 20
 _NUDGES = 3
 
@@ -49,6 +50,7 @@ class Watch:
     memory: int = 0  # bytes; 0 where a cgroup does it
     active: bool = False  # an execution is going on
     used: bool = False  # one has been going on: what it started may be there still
+    due: float = 0.0  # when to look next (time.monotonic)
 
 
 @dataclass(slots=True)
@@ -175,6 +177,7 @@ class Init:
     def _begin_watch(self, cpu_seconds: float) -> None:
         self._watch.cpu_total = self._table.cpu_total() + cpu_seconds
         self._watch.active = self._watch.used = True
+        self._watch.due = time.monotonic() + _WATCH_SECONDS
 
     def _interrupt(self) -> None:
         """KeyboardInterrupt in the code, also if it is just about to wait for something.
@@ -192,26 +195,31 @@ class Init:
             os.kill(self._live.pid, signal.SIGURG)
 
     def _pause(self) -> int | None:
-        """Milliseconds until the next look at the watch; None when nothing can happen."""
+        """Milliseconds until there is something to do by itself; None when nothing can happen."""
         if self._live is None:
             return None
         if self._nudges:
             return _NUDGE_MILLISECONDS
         if not self._watch.used:
             return None
-        if self._watch.memory:
-            return _WATCH_MILLISECONDS if self._watch.active else _IDLE_MILLISECONDS
-        left = self._watch.cpu_total - self._table.cpu_total()
-        return max(_WATCH_MILLISECONDS, int(1000 * left / (os.cpu_count() or 1)))
+        return max(0, int(1000 * (self._watch.due - time.monotonic())) + 1)
 
-    def _check_watch(self) -> None:
-        if self._live is None or not self._watch.used:
+    def _look_if_due(self) -> None:
+        """Not at each wake: the ends of many short processes must not wait for a look at all of them."""
+        if self._live is None or not self._watch.used or time.monotonic() < self._watch.due:
             return
+        used = self._table.cpu_total()
         # What an execution leaves running goes on using its time.
-        if self._table.cpu_total() > self._watch.cpu_total:
+        if used > self._watch.cpu_total:
             self._end_context("cpu")
         elif self._watch.memory and self._table.memory() > self._watch.memory:
             self._end_context("memory")
+        elif self._watch.memory:
+            seconds = _WATCH_SECONDS if self._watch.active else _IDLE_SECONDS
+            self._watch.due = time.monotonic() + seconds
+        else:
+            left = (self._watch.cpu_total - used) / (os.cpu_count() or 1)
+            self._watch.due = time.monotonic() + max(_WATCH_SECONDS, left)
 
     # -- the loop ---------------------------------------------------------------------------------
 
@@ -230,7 +238,7 @@ class Init:
                 self._reap()
             if self._control.fileno() in ready and not self._answer():
                 return
-            self._check_watch()
+            self._look_if_due()
             self._nudge()
 
     def _reap(self) -> None:
