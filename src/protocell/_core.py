@@ -23,10 +23,10 @@ from protocell._paths import bad_path
 from protocell._place import Place
 from protocell._transfer import Content, content_of
 from protocell._turn import Outcome, Turn
-from protocell._verdict import Terms, judge
+from protocell._verdict import Terms, error_of, judge, usage_of
 from protocell._waiter import Waiter
 from protocell.errors import BusyError, ClosedError, PolicyError, ProtocellError, SandboxDiedError
-from protocell.execution import Execution, ExecutionError, Logs, Result, Usage
+from protocell.execution import Execution, Logs, Result
 from protocell.files import Entry, FileSet, Listing
 from protocell.limits import MIB
 from protocell.policy import Policy
@@ -71,9 +71,10 @@ class Core:
         """As ``open``, for whoever has the turn."""
         self._check_usable()
         if self._place is None:
-            started, self._owes_next = time.monotonic(), True
+            started = time.monotonic()
             box = await launch(self.policy, self._waiter)
             self._wait_seconds = time.monotonic() - started
+            self._owes_next = True
             # At exit a kernel sandbox ends with its zygote; a thread may be using its descriptors.
             weakref.finalize(self, box.close).atexit = self.policy.isolation == "process"
             try:
@@ -85,6 +86,7 @@ class Core:
         return self._place
 
     def _prepare_next(self) -> None:
+        """Have sandboxes made for the next callers, when it does not hold up this one."""
         if self._owes_next:
             self._owes_next = False
             prepare_next(self.policy)
@@ -206,10 +208,10 @@ class Core:
                 for message in outcome.results
             ],
             logs=Logs(stdout=turn.stdout.lines(), stderr=turn.stderr.lines()),
-            error=_error(outcome),
+            error=error_of(outcome),
             exit_code=outcome.exit_code,
             execution_count=self._count,
-            usage=_usage(outcome, wait),
+            usage=usage_of(outcome, wait),
             enforced=box.enforced,
         )
 
@@ -257,28 +259,6 @@ def _check_code(code: object) -> None:
     if len(code) > MAX_CODE_CHARACTERS:
         most = f"{MAX_CODE_CHARACTERS:,} characters"
         raise PolicyError(f"code has {len(code):,} characters; at most {most}: pass data as files")
-
-
-def _error(outcome: Outcome) -> ExecutionError | None:
-    if outcome.error is not None:
-        error = outcome.error
-        return ExecutionError(name=error.name, value=error.value, traceback=error.traceback)
-    if outcome.exit_code:
-        return ExecutionError(name="SystemExit", value=str(outcome.exit_code), traceback="")
-    return None
-
-
-def _usage(outcome: Outcome, wait_seconds: float) -> Usage:
-    raw = outcome.usage
-    return Usage(
-        wall_seconds=outcome.wall_seconds,
-        user_seconds=float(raw.get("user", 0.0)),
-        system_seconds=float(raw.get("system", 0.0)),
-        peak_memory_bytes=int(raw.get("peak_memory", 0)),
-        processes=int(raw.get("processes", 0)),
-        bytes_written=int(raw.get("bytes_written", 0)),
-        wait_seconds=wait_seconds,
-    )
 
 
 async def run_once(

@@ -1,4 +1,4 @@
-"""From what a turn saw to a status and a sentence: pure, and the only place that words them."""
+"""From what a turn saw to a status, a sentence, an error and the usage: pure, and the only place that words them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from protocell._box import Exit
 from protocell._turn import End, Outcome
-from protocell.execution import Status
+from protocell.execution import ExecutionError, Status, Usage
 from protocell.limits import Limits, format_seconds, format_size
 
 Verdict = tuple[Status, str]
@@ -84,3 +84,27 @@ def _own_end(status: int) -> str:
 
 def _memory(limits: Limits) -> str:
     return f"it needed more memory than its limit memory_bytes, {format_size(limits.memory_bytes)}"
+
+
+def error_of(outcome: Outcome) -> ExecutionError | None:
+    """What the code raised, or how it ended itself."""
+    if outcome.error is not None:
+        error = outcome.error
+        return ExecutionError(name=error.name, value=error.value, traceback=error.traceback)
+    if outcome.exit_code:
+        return ExecutionError(name="SystemExit", value=str(outcome.exit_code), traceback="")
+    return None
+
+
+def usage_of(outcome: Outcome, wait_seconds: float) -> Usage:
+    """What the kernel counted, in the public form."""
+    raw = outcome.usage
+    return Usage(
+        wall_seconds=outcome.wall_seconds,
+        user_seconds=float(raw.get("user", 0.0)),
+        system_seconds=float(raw.get("system", 0.0)),
+        peak_memory_bytes=int(raw.get("peak_memory", 0)),
+        processes=int(raw.get("processes", 0)),
+        bytes_written=int(raw.get("bytes_written", 0)),
+        wait_seconds=wait_seconds,
+    )

@@ -157,7 +157,7 @@ class Usage:
     system_seconds: float = 0.0
     peak_memory_bytes: int = 0
     processes: int = 0
-    """Processes and threads started; threads that had ended are seen only beside others that had not, or a process."""
+    """Processes and threads started; 0 if they were threads alone and all of them had ended."""
     bytes_written: int = 0
     wait_seconds: float = 0.0
     """Time spent waiting for a sandbox, before the clock of the execution started."""

@@ -38,12 +38,13 @@ _UNEXPECTED = 70  # EX_SOFTWARE of sysexits.h
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """What init has for every context of its sandbox."""
+    """What init has for every context of its sandbox.
+
+    ``letter`` is a file in memory with the settings, as the host wrote them; None where there are none.
+    """
 
     plan: Plan
-    letter: (
-        int | None
-    )  # a file in memory with the settings, as the host wrote them, if there are any
+    letter: int | None
     leaf: cgroups.Leaf | None
     inherited_data: int
     control: socket.socket
@@ -116,12 +117,12 @@ class Go:
 
 def start(recipe: Recipe, template: Template, go: Go, crib: socket.socket) -> int:
     """Fork the first context, which waits for the id maps and builds the sandbox."""
-    return _fork(lambda: _First(recipe, 0).build_and_live(template, go, crib))
+    return _fork(lambda: _First(recipe, template, go, crib).run())
 
 
 def restart(recipe: Recipe, ground: Ground, number: int) -> int:
     """Fork a further context, which announces itself to the host as the answer to this request."""
-    return _fork(lambda: _Context(recipe, number).live_again(ground))
+    return _fork(lambda: _Next(recipe, ground, number).run())
 
 
 def _fork(live: Callable[[], None]) -> int:
@@ -148,17 +149,27 @@ class _Context:
         self._recipe = recipe
         self._number = number
         self._steps = jail.Steps(waive=frozenset(recipe.plan.waive))
-        self._settings = recipe.settings()
 
-    def live_again(self, ground: Ground) -> None:
-        """As ``live``, in a place that is built."""
-        children.forget()
-        os.fchdir(ground.workspace)
-        self.live(ground)
-
-    def live(self, ground: Ground) -> None:
+    def run(self) -> None:
         """Confine this process, announce it, and serve the host until end of file."""
-        self._steps.enforced = list(ground.enforced)
+        try:
+            self._settings = self._recipe.settings()
+            ground = self._take_ground()
+            if ground is None:
+                return
+            self._steps.enforced = list(ground.enforced)
+            channel = self._get_ready(ground)
+        except (jail.StepError, OSError) as error:
+            self._tell_failure(error)
+            return
+        loop.serve(channel, self._interpreter, self._interrupts, idle=self._recipe.warm)
+
+    def _take_ground(self) -> Ground | None:
+        """What stands when the place is built; None if init is gone."""
+        raise NotImplementedError
+
+    def _get_ready(self, ground: Ground) -> socket.socket:
+        """Everything up to the first request; returns the channel on which it will come."""
         # Neither init, from which this was forked, nor who has changed ids is dumpable: then the files
         # in /proc are not this process's own.  Nobody else runs here now who could make use of it.
         jail.set_dumpable(dumpable=True)
@@ -169,17 +180,23 @@ class _Context:
         err_reader, err_writer = os.pipe2(os.O_CLOEXEC)
         loop.redirect_output(out_writer, err_writer)
         os.environ.update(self._settings.envs)
-        try:
-            self._confine()
-        except jail.StepError as error:
-            self._tell_failure(error)
-            return
+        self._confine()
+        randomness.refresh()
+        self._interrupts = loop.Interrupts()
+        self._interpreter = Interpreter(
+            deny_imports=self._settings.deny_imports, allow_imports=self._settings.allow_imports
+        )
         self._greet([theirs.fileno(), out_reader, err_reader, ground.workspace, folder])
-        self._serve(channel)
+        channel = loop.move_channel(channel)
+        jail.close_all_above(channel.fileno())
+        jail.limit_descriptors(self._recipe.plan)
+        return channel
 
-    def _tell_failure(self, error: jail.StepError) -> None:
-        detail = {"step": error.step, "errno": error.errno, "detail": error.detail}
-        wire.send_packet(self._recipe.control, {"event": "failed", "number": self._number} | detail)
+    def _tell_failure(self, error: jail.StepError | OSError) -> None:
+        step = error.step if isinstance(error, jail.StepError) else "setup"
+        detail = error.detail if isinstance(error, jail.StepError) else str(error)
+        message = {"event": "failed", "number": self._number, "step": step, "detail": detail}
+        wire.send_packet(self._recipe.control, message | {"errno": error.errno or 0})
 
     def _confine(self) -> None:
         recipe, steps = self._recipe, self._steps
@@ -200,37 +217,39 @@ class _Context:
         namespaces.unshare_cgroup()
 
     def _greet(self, far: list[int]) -> None:
-        self._steps.enforced.append("closed-descriptors")  # by ``_serve``, or there is no context
+        self._steps.enforced.append("closed-descriptors")  # a moment later, or there is no context
         greeting = {"event": "context", "number": self._number, "enforced": self._steps.enforced}
         wire.send_packet(self._recipe.control, greeting, far)
 
-    def _serve(self, channel: socket.socket) -> None:
-        settings = self._settings
-        channel = loop.move_channel(channel)
-        jail.close_all_above(channel.fileno())
-        jail.limit_descriptors(self._recipe.plan)
-        randomness.refresh()
-        interpreter = Interpreter(
-            deny_imports=settings.deny_imports, allow_imports=settings.allow_imports
-        )
-        loop.serve(channel, interpreter, greeting=None, idle=self._recipe.warm)
+
+class _Next(_Context):
+    """One that finds the place built."""
+
+    def __init__(self, recipe: Recipe, ground: Ground, number: int) -> None:
+        super().__init__(recipe, number)
+        self._ground = ground
+
+    def _take_ground(self) -> Ground:
+        children.forget()
+        os.fchdir(self._ground.workspace)
+        return self._ground
 
 
 class _First(_Context):
     """The one that builds the sandbox."""
 
-    def build_and_live(self, template: Template, go: Go, crib: socket.socket) -> None:
-        """Build, hand over to init, and go on like any other context."""
-        os.close(go.writer)
-        go.wait()
-        try:
-            ground = self._build(template)
-        except jail.StepError as error:
-            self._tell_failure(error)
-            return
-        ground.hand_over(crib)
-        if crib.recv(1) == READY:  # else init has ended
-            self.live(ground)
+    def __init__(self, recipe: Recipe, template: Template, go: Go, crib: socket.socket) -> None:
+        super().__init__(recipe, 0)
+        self._template = template
+        self._go = go
+        self._crib = crib
+
+    def _take_ground(self) -> Ground | None:
+        os.close(self._go.writer)
+        self._go.wait()
+        ground = self._build(self._template)
+        ground.hand_over(self._crib)
+        return ground if self._crib.recv(1) == READY else None
 
     def _build(self, template: Template) -> Ground:
         steps = self._steps

@@ -60,7 +60,7 @@ def encode(message: Mapping[str, object]) -> bytes:
         WireError: the message has NaN or Infinity in it, or itself.
         TypeError: the message has something in it that JSON cannot express.
     """
-    body = _body(message)
+    body = encode_packet(message)
     return len(body).to_bytes(_LENGTH_BYTES, "little") + body
 
 
@@ -138,7 +138,10 @@ def decode_packet(body: bytes) -> dict[str, Any]:
 
 def encode_packet(message: Mapping[str, object]) -> bytes:
     """The body of a packet, for who sends or keeps the bytes otherwise; raises as ``encode``."""
-    return _body(message)
+    try:
+        return _ENCODER.encode(message).encode("ascii")
+    except (ValueError, RecursionError) as odd:
+        raise WireError(f"message cannot be sent: {odd}") from odd
 
 
 def send_packet(
@@ -150,7 +153,7 @@ def send_packet(
         WireError: the message is longer than a packet can be.
         OSError: as of sendmsg(2); BrokenPipeError means that the peer is gone.
     """
-    body = _body(message)
+    body = encode_packet(message)
     if len(body) > MAX_PACKET_BYTES:
         raise WireError(f"message has {len(body)} bytes; a packet holds at most {MAX_PACKET_BYTES}")
     rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
@@ -208,13 +211,6 @@ def _descriptors(ancillary: Iterable[tuple[int, int, bytes]]) -> tuple[list[int]
         numbers.frombytes(data[: len(data) - len(data) % numbers.itemsize])
         fds.extend(numbers)
     return fds, foreign
-
-
-def _body(message: Mapping[str, object]) -> bytes:
-    try:
-        return _ENCODER.encode(message).encode("ascii")
-    except (ValueError, RecursionError) as odd:
-        raise WireError(f"message cannot be sent: {odd}") from odd
 
 
 def _check_shape(body: bytes) -> None:

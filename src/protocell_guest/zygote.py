@@ -29,9 +29,10 @@ import select
 import socket
 import traceback
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any, NamedTuple, NoReturn
 
-from protocell_guest import context, jail, wire
+from protocell_guest import context, wire
 from protocell_guest.init import Init
 from protocell_guest.kernel import cgroups, limits, namespaces
 from protocell_guest.plan import Plan
@@ -97,10 +98,10 @@ class Zygote:
         letter = received[1] if len(received) > 1 else None
         try:
             self._spawn(self._plan(request), control, letter)
-        except (jail.StepError, OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError) as error:
             failure = {
                 "event": "failed",
-                "step": getattr(error, "step", "clone"),
+                "step": "clone",
                 "errno": getattr(error, "errno", None) or 0,
                 "detail": str(error),
             }
@@ -121,33 +122,31 @@ class Zygote:
 
     def _spawn(self, plan: Plan, control: socket.socket, letter: int | None) -> None:
         template = self._templates.get(plan)
-        leaf = self._make_leaf(plan)
-        recipe = context.Recipe(
-            plan=plan,
-            letter=letter,
-            leaf=leaf,
-            inherited_data=self._data,
-            control=control,
-            warm=self._warm,
-        )
-        init = Init(recipe, template, self._self)
-        go = context.Go.make()
-        end = -1
-        try:
+        with ExitStack() as ours, ExitStack() as unborn:
+            leaf = self._make_leaf(plan)
+            if leaf is not None:
+                ours.callback(leaf.close)
+                unborn.callback(self._ended.append, leaf)
+            recipe = context.Recipe(
+                plan=plan,
+                letter=letter,
+                leaf=leaf,
+                inherited_data=self._data,
+                control=control,
+                warm=self._warm,
+            )
+            init = Init(recipe, template, self._self)
+            ours.callback(init.close)
+            go = context.Go.make()
+            ours.callback(go.close)
             pid, end = namespaces.clone_init()
             if pid == 0:
                 _become(init, go)
             self._sandboxes[end] = _Sandbox(pid, leaf)
             self._poll.register(end, select.POLLIN)
+            unborn.pop_all()  # from here on it goes with its init
             namespaces.write_id_maps(pid, *self._ids)
             go.say()
-        finally:
-            go.close()
-            init.close()
-            if leaf is not None:
-                leaf.close()
-                if end < 0:  # there is no init at whose end it would go
-                    self._ended.append(leaf)
 
     def _make_leaf(self, plan: Plan) -> cgroups.Leaf | None:
         if self._group is None:

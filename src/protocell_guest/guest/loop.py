@@ -30,13 +30,15 @@ _CHANNEL_DESCRIPTOR = 3
 _MAX_REQUEST_BYTES = 1 << 29  # 32 Mi characters, which the host allows, at 12 bytes and some
 
 
-class _Interrupts:
-    """SIGINT reaches the code while it runs and nobody in between."""
+class Interrupts:
+    """SIGINT reaches the code while it runs and nobody in between.  Made before the host hears of the context."""
 
     def __init__(self) -> None:
         self.running = False
+        signal.signal(signal.SIGINT, self._handle)
+        signal.signal(signal.SIGURG, lambda _number, _frame: None)  # ends a wait, see init
 
-    def handle(self, _number: int, _frame: FrameType | None) -> None:
+    def _handle(self, _number: int, _frame: FrameType | None) -> None:
         if self.running:
             raise KeyboardInterrupt
 
@@ -60,7 +62,7 @@ def _events(number: int, outcome: Outcome) -> bytes:
     return b"".join(wire.encode(part) for part in parts)
 
 
-def _execute(interpreter: Interpreter, request: dict[str, Any], interrupts: _Interrupts) -> bytes:
+def _execute(interpreter: Interpreter, request: dict[str, Any], interrupts: Interrupts) -> bytes:
     try:
         interrupts.running = True
         outcome = interpreter.run(request["code"], result_bytes=request["result_bytes"])
@@ -74,21 +76,16 @@ def _execute(interpreter: Interpreter, request: dict[str, Any], interrupts: _Int
 def serve(
     channel: socket.socket,
     interpreter: Interpreter,
+    interrupts: Interrupts,
     *,
-    greeting: dict[str, Any] | None,
     idle: Callable[[], None],
 ) -> None:
-    """Greet the host, unless somebody has, then answer requests until end of file.
+    """Answer requests until end of file.
 
     ``idle`` is called once if no request comes for a moment: it touches the pages that the first
     one will need, while nobody waits.
     """
-    interrupts = _Interrupts()
-    signal.signal(signal.SIGINT, interrupts.handle)
-    signal.signal(signal.SIGURG, lambda _number, _frame: None)  # ends a wait, see init
     reader = wire.FrameReader(_MAX_REQUEST_BYTES)
-    if greeting is not None:
-        channel.sendall(wire.encode(greeting))
     if not select.select([channel], [], [], _IDLE_SECONDS)[0]:
         idle()
     while data := channel.recv(_CHUNK):

@@ -96,8 +96,9 @@ def run(task: Task, place: Folder, channel: int, stdout: int, stderr: int) -> No
         message = {"step": error.step, "errno": error.errno, "detail": error.detail}
         connection.sendall(wire.encode({"event": "failed", **message}))
         return
-    greeting = {"event": "ready", "enforced": enforced}
-    loop.serve(connection, MeteredInterpreter(task, place.home), greeting=greeting, idle=_nothing)
+    interrupts, interpreter = loop.Interrupts(), MeteredInterpreter(task, place.home)
+    connection.sendall(wire.encode({"event": "ready", "enforced": enforced}))
+    loop.serve(connection, interpreter, interrupts, idle=_nothing)
 
 
 def _nothing() -> None:
