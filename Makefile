@@ -15,7 +15,7 @@ IS_ROOT := $(filter 0,$(shell id -u))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint fix bench lock clean environment-demo environment-dev
+.PHONY: help demo hour test lint fix bench lock clean environment-demo environment-dev
 
 help: ## list these commands
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
@@ -23,6 +23,9 @@ help: ## list these commands
 
 demo: environment-demo ## three model-written programs on real data, each in its own sandbox
 	@$(BIN)/python examples/demo.py
+
+hour: environment-demo ## an agent's hour in one live sandbox, every claim of it asserted
+	@$(BIN)/python examples/long_session.py
 
 test: lint ## everything CI checks; as root, the kernel and escape suites run as an ordinary user too
 	@$(if $(IS_ROOT),PYTHON="$(PYTHON)" scripts/test-as-user $(USER_SUITES),:)
@@ -38,7 +41,7 @@ fix: environment-dev ## let ruff repair what it can
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-bench: environment-demo ## measure, and write docs/benchmarks.md
+bench: environment-dev ## measure, and write docs/benchmarks.md
 	$(BIN)/python benchmarks/run.py
 
 lock: ## write requirements/ anew from pyproject.toml (needs uv)

@@ -120,7 +120,7 @@ def _memory_rows(contest: Contest, found: Findings, count: int) -> Iterator[Row]
         unit="MB",
         ours=found.each,
         rivals=rivals,
-        aim=Aim("at most 8 MB", 8, "at most"),
+        aim=Aim.at_most(8, "MB"),
     )
     if found.added:
         yield Row(
@@ -173,5 +173,5 @@ def _call_rows(found: Findings, count: int) -> Iterator[Row]:
         name=f"growth of a warm call, {count:,} live to 1 live (mean of before and after)",
         unit="times",
         ours=growth,
-        aim=Aim(f"no growth (at most {_MOST_GROWTH:g} times)", _MOST_GROWTH, "at most"),
+        aim=Aim(f"no growth (at most {_MOST_GROWTH:g} times)", _MOST_GROWTH),
     )

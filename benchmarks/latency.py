@@ -5,13 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import protocell
-from protocell import Environment, Execution, Policy, Sandbox
+from protocell import Execution, Policy, Sandbox
+from protocell.context import Context
 from quiet import Household
 from rivals import (
     Program,
@@ -21,17 +23,19 @@ from rivals import (
     milliseconds,
     naive_command,
 )
-from samples import BWRAP, LIMIT, NAIVE, Aim, Row
+from samples import BWRAP, LIMIT, NAIVE, Aim, Row, compare
+from shells import IPYTHON, SHELLS, policy_of
 
 # So many, one right after the other, make one sample of "none waiting": what one leaves to be torn down slows the next.
 IN_A_ROW = 5
 
 _FIRST = """
-import time
+import sys, time
 start = time.perf_counter()
 import protocell
 imported = time.perf_counter()
-execution = protocell.run_code("print(1)")
+policy = protocell.Policy(environment=protocell.Environment(shell=sys.argv[1]))
+execution = protocell.run_code("print(1)", policy=policy)
 done = time.perf_counter()
 assert execution.logs.stdout == ["1\\n"], execution
 print(imported - start, done - imported)
@@ -49,6 +53,11 @@ class Contest:
     warm: WarmProcess
     program: Program
     with_bwrap: bool
+
+    @property
+    def folder(self) -> Path:
+        """Where files for the rivals go; it is removed at the end."""
+        return self.program.file.parent
 
     def rivals(self) -> dict[str, Sample]:
         """How each rival is measured once."""
@@ -83,7 +92,8 @@ def check(execution: Execution, program: Program) -> None:
     Raises:
         WrongAnswerError: it did not.
     """
-    if execution.status != "ok" or "".join(execution.logs.stdout) != program.output:
+    said = "".join(execution.logs.stdout) + (execution.text or "")
+    if execution.status != "ok" or said != program.output:
         raise WrongAnswerError(f"protocell: {execution}")
 
 
@@ -101,8 +111,8 @@ def fresh_in_a_row(program: Program, policy: Policy) -> float:
     return sum(fresh(program, policy) for _ in range(IN_A_ROW)) / IN_A_ROW
 
 
-def call(sandbox: Sandbox, program: Program) -> float:
-    """Milliseconds of a call in a sandbox that is there."""
+def call(sandbox: Sandbox | Context, program: Program) -> float:
+    """Milliseconds of a call in a sandbox, or one of its contexts, that is there."""
     started = time.perf_counter()
     execution = sandbox.run_code(program.code)
     taken = (time.perf_counter() - started) * 1000
@@ -111,9 +121,11 @@ def call(sandbox: Sandbox, program: Program) -> float:
 
 
 @contextmanager
-def live_sandbox(policy: Policy, household: Household) -> Iterator[Sandbox]:
+def live_sandbox(
+    policy: Policy, household: Household, *, checkpoints: bool = False
+) -> Iterator[Sandbox]:
     """A sandbox that stays, known to whoever waits for quiet."""
-    with Sandbox(policy) as sandbox:
+    with Sandbox(policy, checkpoints=checkpoints) as sandbox:
         household.live[policy.environment] += 1
         yield sandbox
     household.live[policy.environment] -= 1
@@ -121,36 +133,31 @@ def live_sandbox(policy: Policy, household: Household) -> Iterator[Sandbox]:
 
 def measure_print(contest: Contest, rounds: int) -> list[Row]:
     """Fresh sandboxes and a warm call, with a program that does nothing."""
-    ready, none = Policy(), Policy(environment=Environment(ready=0))
     program = contest.program
-    with live_sandbox(ready, contest.household) as sandbox:
-        samplers = contest.rivals() | {
-            "ready": partial(fresh, program, ready),
-            "none": partial(fresh_in_a_row, program, none),
-            "call": partial(call, sandbox, program),
-            "exec": contest.warm.exec_milliseconds,
-        }
+    samplers = contest.rivals() | _fresh_samplers(program, ())
+    with ExitStack() as stack:
+        for shell in SHELLS:
+            sandbox = stack.enter_context(live_sandbox(policy_of(shell), contest.household))
+            samplers[f"call {shell}"] = partial(call, sandbox, program)
+        samplers["exec"] = contest.warm.exec_milliseconds
         taken = round_robin(samplers, rounds, contest.household)
     in_the_loop = taken | {LIMIT: taken["exec"]}
     return [
-        _row("fresh sandbox, `print(1)`, one waiting", taken, "ready", _times(20)),
-        _row("fresh sandbox, `print(1)`, none waiting, in a row", taken, "none", _times(3)),
-        _row("warm call in a live sandbox, `print(1)`", in_the_loop, "call", _at_most_1_ms()),
+        *_rows("fresh sandbox, `print(1)`, one waiting", taken, "ready", Aim.times(20)),
+        *_rows("fresh sandbox, `print(1)`, none waiting, in a row", taken, "none", Aim.times(3)),
+        *_rows(
+            "warm call in a live sandbox, `print(1)`", in_the_loop, "call", Aim.at_most(1, "ms")
+        ),
     ]
 
 
 def measure_pandas(contest: Contest, rounds: int) -> list[Row]:
     """Fresh sandboxes in which pandas is used, preloaded, against rivals that have to import it."""
-    ready = Policy(environment=Environment(preload=["pandas"]))
-    none = Policy(environment=Environment(preload=["pandas"], ready=0))
-    samplers = contest.rivals() | {
-        "ready": partial(fresh, contest.program, ready),
-        "none": partial(fresh_in_a_row, contest.program, none),
-    }
+    samplers = contest.rivals() | _fresh_samplers(contest.program, ("pandas",))
     taken = round_robin(samplers, rounds, contest.household)
     return [
-        _row("fresh sandbox, pandas used, one waiting", taken, "ready", _times(100)),
-        _row("fresh sandbox, pandas used, none waiting, in a row", taken, "none", None),
+        *_rows("fresh sandbox, pandas used, one waiting", taken, "ready", Aim.times(100)),
+        *_rows("fresh sandbox, pandas used, none waiting, in a row", taken, "none", None),
     ]
 
 
@@ -158,31 +165,36 @@ def measure_first(contest: Contest, rounds: int) -> list[Row]:
     """The first sandbox of a process, each time in a new process."""
     imports: list[float] = []
 
-    def first() -> float:
+    def first(shell: str) -> float:
         # Not isolated mode: the library may stand on PYTHONPATH.
-        command = [sys.executable, "-s", "-P", "-c", _FIRST]
+        command = [sys.executable, "-s", "-P", "-c", _FIRST, SHELLS[shell]]
         done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
         imported, ran = (float(text) * 1000 for text in done.stdout.split())
         imports.append(imported)
         return ran
 
-    taken = round_robin(contest.rivals() | {"first": first}, rounds, contest.household)
-    taken["import"] = imports[-rounds:]
-    aim = Aim("at most 400 ms", 400, "at most")
+    samplers = {f"first {shell}": partial(first, shell) for shell in SHELLS}
+    taken = round_robin(contest.rivals() | samplers, rounds, contest.household)
+    what = "first sandbox of a process, zygote start included"
     return [
-        _row("first sandbox of a process, zygote start included", taken, "first", aim),
-        Row(name="`import protocell` before it", unit="ms", ours=taken["import"]),
+        *_rows(what, taken, "first", Aim.at_most(400, "ms")),
+        Row(name="`import protocell` before it", unit="ms", ours=imports[len(SHELLS) :]),
     ]
 
 
-def _times(bound: int) -> Aim:
-    return Aim(f"at least {bound} times naive", bound, "times naive")
+def _fresh_samplers(program: Program, preload: Sequence[str]) -> dict[str, Sample]:
+    """With one waiting and with none, for each shell."""
+    found: dict[str, Sample] = {}
+    for shell in SHELLS:
+        ready, none = policy_of(shell, preload), policy_of(shell, preload, ready=0)
+        found[f"ready {shell}"] = partial(fresh, program, ready)
+        found[f"none {shell}"] = partial(fresh_in_a_row, program, none)
+    return found
 
 
-def _at_most_1_ms() -> Aim:
-    return Aim("at most 1 ms", 1, "at most")
-
-
-def _row(name: str, taken: Samples, ours: str, aim: Aim | None) -> Row:
-    rivals = {rival: taken[rival] for rival in (NAIVE, BWRAP, LIMIT) if rival in taken}
-    return Row(name=name, unit="ms", ours=taken[ours], rivals=rivals, aim=aim)
+def _rows(what: str, taken: Samples, ours: str, aim: Aim | None) -> Iterator[Row]:
+    """One for each shell; the aim is for the default."""
+    rivals = {rival: rival for rival in (NAIVE, BWRAP, LIMIT)}
+    for shell in SHELLS:
+        reach = aim if shell == IPYTHON else None
+        yield compare(f"{what}, {shell}", taken, f"{ours} {shell}", rivals, aim=reach)

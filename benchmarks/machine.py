@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 MOST_LOAD = 1.0
+_PACKAGES = ("pandas", "numpy", "ipython", "ipykernel", "jupyter_client")
 
 
 def facts(enforced: Sequence[str]) -> dict[str, str]:
@@ -28,7 +29,7 @@ def facts(enforced: Sequence[str]) -> dict[str, str]:
             "/sys/kernel/mm/transparent_hugepage/enabled", r"\[(\w+)\]", "not there"
         ),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "packages": ", ".join(f"{name} {_version(name)}" for name in ("pandas", "numpy")),
+        "packages": ", ".join(f"{name} {_version(name)}" for name in _PACKAGES),
         "bubblewrap": _bwrap_version(),
         "user": "root" if os.geteuid() == 0 else "an ordinary user",
         "cgroups": _cgroups(enforced),

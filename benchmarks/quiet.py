@@ -3,8 +3,9 @@
 Theory of operation
 -------------------
 The zygotes of this process are known, and a sandbox is a child of its zygote that lies in a pid namespace of its own
-(init), with one child (the context). Quiet means: every pool is full and its sandboxes have answered; no other sandbox
-is there but the live ones that were announced; every zygote sleeps; every context has done its idle warm-up.
+(init), with a child (the context), and more where that has frozen copies or branches. Quiet means: every pool is full
+and its sandboxes have answered; no other sandbox is there but the live ones that were announced; every zygote sleeps;
+every context has done its idle warm-up; and every copy sleeps.
 
 The warm-up leaves no mark that a host could see. But before it a context sleeps for at most 5 ms (guest/loop.py), and
 whenever it falls asleep its count of voluntary context switches grows (proc_pid_status(5)). So one that is asleep with
@@ -21,7 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from protocell import Environment
-from protocell._kernel_box import Pending
+from protocell._pending import Pending
 from protocell._zygote import Zygote
 from protocell._zygotes import ZYGOTES
 
@@ -79,8 +80,8 @@ class Household:
         found = inits(zygote)
         if len(found) != self._expected(environment, zygote) or not _sleeps(zygote.pid):
             return False
-        pids = [context for init in found for context in children(init)]
-        return len(pids) == len(found) and all(map(self._is_warm, pids))
+        below = [children(init) for init in found]
+        return all(below) and all(self._is_warm(pid) for pids in below for pid in pids)
 
     def _is_warm(self, pid: int) -> bool:
         if pid in self._warm:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from samples import BWRAP, LIMIT, NAIVE, Row, Section, Spread
+from method import HOW
+from samples import RIVALS, Row, Section, Spread
 
 _HEAD = """\
 # Benchmarks
@@ -15,29 +16,6 @@ machine did to one, it did to the other. In brackets the 10th and the 95th perce
 Factors above 1 are in our favour. Trust factors before absolute numbers.
 """
 
-_HOW = """\
-## How it was measured
-
-- **protocell** runs with the full default policy, limits included; only `Environment` differs (`preload`, `ready`).
-  Every run's output is checked. Before each sample all sandboxes of this process are ready, warm or gone. "One
-  waiting" therefore means that a sandbox stood ready and had done its idle warm-up, as between two turns of an
-  agent; "none waiting, in a row" is `Environment(ready=0)`, five calls one right after the other, their mean.
-- **naive** is `subprocess.run([sys.executable, "-I", file], capture_output=True, timeout=5, cwd="/tmp")`, which
-  isolates nothing. In the throughput rows its timeout is 120 s.
-- **bwrap** is `bwrap --unshare-all --die-with-parent --new-session --ro-bind / / --dev /dev --proc /proc` around it.
-- **limit** is what a warm interpreter can do at best: `os.fork()`, exit, wait (with pandas loaded in the pandas rows),
-  measured in that process; for the warm call, `exec` in a bare loop on two pipes; for memory, what a forked child adds.
-  Nobody isolates anything there. A factor of 0.5 says that we take twice as long.
-- **pandas used** is a groupby of 1,000 rows. Ours has pandas preloaded; the naive way and bwrap have to import it.
-- **Throughput** counts from the first call to the moment when the last used sandbox is gone from the process table.
-- **First sandbox**: a new interpreter each time, from after `import protocell` to the result. Against it stands a
-  single run of the others.
-- **Memory** is the proportional set size of init and context, after the idle warm-up. A page that n processes share
-  counts 1/n, so what is shared with the zygote counts a third for the only sandbox and next to nothing for one of
-  many; what each adds to all anonymous memory, and what the machine has less, do not depend on such shares. None of
-  them had run anything yet, but for the first of many. MB is a million bytes.
-"""
-
 
 def document(facts: Mapping[str, str], warnings: Sequence[str], sections: Sequence[Section]) -> str:
     """The whole text."""
@@ -45,7 +23,7 @@ def document(facts: Mapping[str, str], warnings: Sequence[str], sections: Sequen
     parts.append("\n".join(_facts(facts)))
     parts.append("\n".join(_aims([row for section in sections for row in section.rows])))
     parts.extend("\n".join(_section(section)) for section in sections)
-    return "\n".join([*parts, _HOW])
+    return "\n".join([*parts, HOW])
 
 
 def _facts(facts: Mapping[str, str]) -> Iterator[str]:
@@ -67,15 +45,13 @@ def _aims(rows: Sequence[Row]) -> Iterator[str]:
     yield "\n| what | aim | reached | |\n|---|---|---|---|"
     for row, aim in judged:
         value = aim.value(row)
-        reached = f"{_number(value)} {'times' if aim.kind == 'times naive' else row.unit}"
+        reached = f"{_number(value)} {row.unit if aim.rival is None else 'times'}"
         yield f"| {row.name} | {aim.text} | {reached} | {'met' if aim.is_met(row) else '**missed**'} |"
     yield ""
 
 
 def _section(section: Section) -> Iterator[str]:
-    present = [
-        name for name in (NAIVE, BWRAP, LIMIT) if any(name in r.rivals for r in section.rows)
-    ]
+    present = [name for name in RIVALS if any(name in row.rivals for row in section.rows)]
     headings = ["", "unit", "protocell"]
     for name in present:
         headings += [name, f"factor to {name}"]

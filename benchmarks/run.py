@@ -11,7 +11,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import density
@@ -19,52 +18,17 @@ import latency
 import machine
 import protocell
 import report
+import sessions
+import states
 import throughput
+from kernels import why_no_kernel
 from latency import Contest
-from protocell import Environment, Policy
 from quiet import Household
 from rivals import WarmProcess, programs, why_no_bwrap
 from samples import Section
-from throughput import Counts
+from sizes import FULL, MANY, QUICK, Size
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Size:
-    """How much is measured."""
-
-    print_rounds: int
-    pandas_rounds: int
-    first_rounds: int
-    throughput_rounds: int
-    print_counts: Counts
-    pandas_counts: Counts
-    live: int
-    calls: int
-
-
-FULL = Size(
-    print_rounds=100,
-    pandas_rounds=20,
-    first_rounds=15,
-    throughput_rounds=3,
-    print_counts=Counts(ours=200, rivals={1: 20, 4: 48, 16: 48}, forks=500),
-    pandas_counts=Counts(ours=100, rivals={1: 3, 4: 4, 16: 16}, forks=200),
-    live=200,
-    calls=400,
-)
-QUICK = Size(
-    print_rounds=2,
-    pandas_rounds=1,
-    first_rounds=1,
-    throughput_rounds=1,
-    print_counts=Counts(ours=16, rivals={1: 1, 4: 4, 16: 4}, forks=16),
-    pandas_counts=Counts(ours=16, rivals={1: 1, 4: 1, 16: 1}, forks=16),
-    live=4,
-    calls=4,
-)
-MANY = 1000
 
 
 def main() -> int:
@@ -107,9 +71,11 @@ def _arguments() -> argparse.Namespace:
 
 
 def _measure(size: Size, live: int, facts: dict[str, str], warnings: list[str]) -> str:
-    with _contests() as (plain, pandas, why_not):
-        notes = [why_not] if why_not else []
-        sections = list(_sections(size, live, plain, pandas))
+    no_kernel = why_no_kernel()
+    with _contests() as (plain, pandas, no_bwrap):
+        sections = list(_fresh_sections(size, plain, pandas))
+        sections += _live_sections(size, live, plain, pandas, with_kernel=no_kernel is None)
+    notes = [why_not for why_not in (no_bwrap, no_kernel) if why_not]
     return report.document(facts, [*warnings, *notes], sections)
 
 
@@ -128,7 +94,7 @@ def _contests() -> Iterator[tuple[Contest, Contest, str | None]]:
         )
 
 
-def _sections(size: Size, live: int, plain: Contest, pandas: Contest) -> Iterator[Section]:
+def _fresh_sections(size: Size, plain: Contest, pandas: Contest) -> Iterator[Section]:
     _say("fresh sandboxes and warm calls")
     rows = latency.measure_print(plain, size.print_rounds)
     _say("fresh sandboxes with pandas")
@@ -139,14 +105,20 @@ def _sections(size: Size, live: int, plain: Contest, pandas: Contest) -> Iterato
         title="The first sandbox of a process", rows=latency.measure_first(plain, size.first_rounds)
     )
     _say("throughput")
-    rounds, with_pandas = (
-        size.throughput_rounds,
-        Policy(environment=Environment(preload=["pandas"])),
-    )
-    rows = throughput.measure(plain, Policy(), size.print_counts, rounds, 3)
+    rounds = size.throughput_rounds
+    rows = throughput.measure(plain, (), size.print_counts, rounds, 3)
     _say("throughput with pandas")
-    rows += throughput.measure(pandas, with_pandas, size.pandas_counts, rounds, 100)
+    rows += throughput.measure(pandas, ("pandas",), size.pandas_counts, rounds, 100)
     yield Section(title="Throughput of fresh sandboxes", rows=rows)
+
+
+def _live_sections(
+    size: Size, live: int, plain: Contest, pandas: Contest, *, with_kernel: bool
+) -> Iterator[Section]:
+    _say("live sessions")
+    yield sessions.measure(plain, size.session, with_kernel=with_kernel)
+    _say("checkpoints and branches")
+    yield states.measure(plain, size.state)
     _say(f"{live:,} live sandboxes")
     yield density.measure(pandas, plain.program, live, size.calls)
 

@@ -13,9 +13,12 @@ from typing import Literal
 NAIVE = "naive"
 BWRAP = "bwrap"
 LIMIT = "limit"
-RIVALS = (NAIVE, BWRAP, LIMIT)
+IPYKERNEL = "ipykernel"
+WITHOUT = "no checkpoints"
+RIVALS = (NAIVE, BWRAP, LIMIT, IPYKERNEL, WITHOUT)
 
-Unit = Literal["ms", "MB", "runs/s", "times"]
+Unit = Literal["ms", "MB", "runs/s", "calls/s", "times"]
+_MORE_IS_BETTER = ("runs/s", "calls/s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +49,30 @@ def quantile(values: Sequence[float], fraction: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """What a figure is to reach: a factor over the naive way, or a value in the row's own unit."""
+    """What a figure is to reach: a factor over a rival, or (no rival) a value in the row's own unit."""
 
     text: str
     bound: float
-    kind: Literal["times naive", "at most"]
+    rival: str | None = None
+
+    @classmethod
+    def times(cls, bound: float, rival: str = NAIVE) -> Aim:
+        """So many times better than a rival."""
+        return cls(f"at least {bound:g} times {rival}", bound, rival)
+
+    @classmethod
+    def at_most(cls, bound: float, unit: Unit) -> Aim:
+        """Not more than this."""
+        return cls(f"at most {bound:g} {unit}", bound)
 
     def value(self, row: Row) -> float:
         """The figure that is held against the bound."""
-        return row.factor(NAIVE).median if self.kind == "times naive" else row.spread.median
+        return row.spread.median if self.rival is None else row.factor(self.rival).median
 
     def is_met(self, row: Row) -> bool:
         """Whether the median reaches it."""
         value = self.value(row)
-        return value >= self.bound if self.kind == "times naive" else value <= self.bound
+        return value <= self.bound if self.rival is None else value >= self.bound
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +102,26 @@ class Row:
 
     def _factors(self, rival: str) -> Iterator[float]:
         for ours, theirs in zip(self.ours, self.rivals[rival], strict=True):
-            yield ours / theirs if self.unit == "runs/s" else theirs / ours
+            yield ours / theirs if self.unit in _MORE_IS_BETTER else theirs / ours
+
+
+def compare(
+    name: str,
+    taken: Mapping[str, Sequence[float]],
+    ours: str,
+    rivals: Mapping[str, str],
+    *,
+    aim: Aim | None = None,
+    unit: Unit = "ms",
+) -> Row:
+    """The row of what was taken under ``ours``, against what was taken of each rival, by column.
+
+    A rival that took no part has no column, and an aim that is measured by it is not judged.
+    """
+    there = {column: taken[key] for column, key in rivals.items() if key in taken}
+    if aim is not None and aim.rival is not None and aim.rival not in there:
+        aim = None
+    return Row(name=name, unit=unit, ours=taken[ours], rivals=there, aim=aim)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
