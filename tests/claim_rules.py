@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tests.claims import Claim
 
 # Below these folders every test is about a claim; elsewhere a claim mark is welcome and not required.
-FOLDERS_OF_CLAIMS = ("tests/kernel/", "tests/escape/")
+FOLDERS_OF_CLAIMS = ("tests/kernel/", "tests/escape/", "tests/faults/")
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\.[a-z0-9]+(-[a-z0-9]+)*")
 _PROMISES = re.compile(r"promises? ([0-9]+(?:(?:, | and )[0-9]+)*)")
 

@@ -11,6 +11,7 @@ from tests.claim_lists import (
     artifacts,
     between_runs,
     conduct,
+    faults,
     files,
     kernel,
     limits,
@@ -37,6 +38,7 @@ CLAIMS: tuple[Claim, ...] = (
     *artifacts.CLAIMS,
     *results.CLAIMS,
     *conduct.CLAIMS,
+    *faults.CLAIMS,
 )
 
 # Numbered promises about safety that stand in SECURITY.md. 35 and 36 come with the network proxy, 80 with host tools.

@@ -84,7 +84,7 @@ def test_an_attack_with_its_twin_breaks_no_rule() -> None:
     assert broken_rules([WRITE], tests) == []
 
 
-@pytest.mark.parametrize("folder", ["kernel", "escape"])
+@pytest.mark.parametrize("folder", ["kernel", "escape", "faults"])
 def test_a_test_without_a_claim_is_found_where_claims_are_proved(folder: str) -> None:
     tests = [Marked(test=f"tests/{folder}/a.py::b")]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import protocell
+from protocell import errors
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
@@ -29,6 +30,16 @@ INHERITED = """
     importlib inspect itertools json keyword linecache math opcode operator platform re reprlib resource select
     selectors signal socket struct textwrap token tokenize traceback types typing unicodedata warnings weakref
 """
+# And what comes with IPython's shell, where that is installed: no numbers, no plots, no event loop, no database.
+INHERITED_WITH_IPYTHON = """
+    IPython pygments traitlets
+    argparse atexit binascii bisect bz2 codeop datetime fnmatch getopt gettext heapq html ipaddress locale logging lzma
+    ntpath numbers pathlib pickle pprint queue random shlex shutil socketserver string subprocess tempfile threading
+    timeit urllib zlib
+"""
+ZYGOTE = (
+    "import protocell_guest.boot, protocell_guest.startup; from protocell_guest.guest import shells"
+)
 
 
 def named(path: Path) -> str:
@@ -80,10 +91,10 @@ def test_a_file_begins_with_a_sentence_that_says_why_it_exists(path: Path):
     assert path.read_text().startswith('"""')
 
 
-def test_only_one_file_names_ctypes():
+def test_only_one_file_on_each_side_names_ctypes():
     found = [named(path) for path in SOURCES if "ctypes" in imported(path)]
 
-    assert found == ["src/protocell_guest/kernel/_libc.py"]
+    assert found == ["src/protocell/_inotify.py", "src/protocell_guest/kernel/_libc.py"]
 
 
 def test_code_inside_needs_the_standard_library_alone():
@@ -106,30 +117,76 @@ def imported(path: Path) -> set[str]:
 def test_the_public_names_are_a_list_written_by_hand():
     public = {
         name
-        for name, value in vars(protocell).items()
-        if not name.startswith("_") and not isinstance(value, types.ModuleType)
+        for name in dir(protocell)
+        if not name.startswith("_") and not isinstance(getattr(protocell, name), types.ModuleType)
     }
 
     assert sorted(protocell.__all__) == sorted(public)
 
 
+def test_every_error_is_a_public_name():
+    ours = {
+        name
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, errors.ProtocellError)
+    }
+
+    assert ours <= set(protocell.__all__)
+    assert all(getattr(protocell, name) is getattr(errors, name) for name in ours)
+
+
+def test_a_name_that_is_not_public_is_no_attribute():
+    with pytest.raises(AttributeError, match=r"^module 'protocell' has no attribute 'Sandboxx'$"):
+        protocell.Sandboxx  # noqa: B018
+
+
 def test_importing_the_library_loads_no_third_party_package():
-    assert loaded("import protocell") - {"protocell", "protocell_guest"} <= sys.stdlib_module_names
+    found = loaded("from protocell import *")
+
+    assert found - {"protocell", "protocell_guest"} <= sys.stdlib_module_names
+
+
+def test_what_the_command_line_loads_before_it_can_be_interrupted_is_next_to_nothing():
+    show = "import sys; before = set(sys.modules); import protocell.cli; print(*set(sys.modules) - before)"
+    done = subprocess.run([sys.executable, "-c", show], check=True, capture_output=True, text=True)
+
+    ours = {name for name in done.stdout.split() if name.startswith("protocell")}
+    assert ours == {"protocell", "protocell.cli"}
 
 
 def test_a_zygote_loads_nothing_but_what_is_listed_here():
-    found = loaded(
-        "import protocell_guest.boot, protocell_guest.zygote, protocell_guest.guest.loop"
-    )
+    found = loaded(f"{ZYGOTE}; shells.prepare('plain')")
 
     assert {name for name in found if not name.startswith("_")} - set(INHERITED.split()) == {
         "protocell_guest"
     }
 
 
-def loaded(statement: str) -> set[str]:
-    """Names of the top-level modules that a statement loads into a bare interpreter."""
-    bare = "import sys; before = set(sys.modules)"
+def test_a_zygote_with_ipython_loads_nothing_more_but_what_is_listed_here():
+    pytest.importorskip("IPython")
+    found = loaded("shells.prepare('ipython')", before=ZYGOTE)
+    # What the standard library takes along with these (_bz2 and the like) differs between versions.
+    ours = {name for name in found if not name.startswith("_")}
+
+    assert ours - set(INHERITED.split()) - set(INHERITED_WITH_IPYTHON.split()) == {
+        "protocell_guest"
+    }
+
+
+def test_a_zygote_with_ipython_has_no_thread_and_no_event_loop():
+    pytest.importorskip("IPython")
+    look = "print(len(sys._current_frames()), 'asyncio' in sys.modules)"
+    code = f"import sys; {ZYGOTE}; shells.prepare('ipython'); {look}"
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code], check=True, capture_output=True, text=True, timeout=30
+    )
+
+    assert done.stdout == "1 False\n"
+
+
+def loaded(statement: str, before: str = "pass") -> set[str]:
+    """Names of the top-level modules that a statement loads into a bare interpreter, after another statement."""
+    bare = f"import sys; {before}; before = set(sys.modules)"
     show = "print(*{name.partition('.')[0] for name in set(sys.modules) - before})"
     done = subprocess.run(
         [sys.executable, "-I", "-c", f"{bare}; {statement}; {show}"],

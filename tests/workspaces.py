@@ -13,10 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from protocell._walk import UNCERTAIN_NANOSECONDS
+from protocell_guest.kernel import _libc, syscalls
 
 NOBODY = 65534
 AS_ROOT = os.geteuid() == 0
 _MOST_STEPS = 1_000_000
+_AT_FDCWD = (1 << 64) - 100  # as an unsigned word
+_RENAME_EXCHANGE = 2
 _SHARED_MEMORY = Path("/dev/shm")
 
 
@@ -137,6 +140,17 @@ def flip_file(place: Place, name: str, other: Path) -> Callable[[], None]:
         for source in (other, own):
             os.link(source, spare, follow_symlinks=False)
             spare.rename(path)
+
+    return step
+
+
+def exchange(one: Path, other: Path) -> Callable[[], None]:
+    """Return a step that swaps two names, so that each is there at any moment."""
+    names = [os.fsencode(path) + b"\0" for path in (one, other)]
+    number = syscalls.number("renameat2")
+
+    def step() -> None:
+        _libc.syscall(number, _AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE)
 
     return step
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -44,6 +45,11 @@ class Box(Protocol):
         """A descriptor that becomes readable when the context has ended."""
         ...
 
+    @property
+    def is_there(self) -> bool:
+        """Whether the sandbox lives, with or without a context."""
+        ...
+
     def begin(self, cpu_seconds: float) -> None:
         """Start measuring one execution; called when the code has just been sent."""
         ...
@@ -76,8 +82,10 @@ class Box(Protocol):
         """A fresh context in the same place, after the old one has ended."""
         ...
 
-    async def create(self, path: str, waiter: Waiter) -> int:
-        """A new empty file in the workspace, open for writing."""
+    def ask(
+        self, request: dict[str, Any], descriptors: Sequence[int] = ()
+    ) -> tuple[dict[str, Any], list[int]]:
+        """Something about the whole sandbox, its files above all; from any thread, waits for the answer."""
         ...
 
     def close(self) -> None:

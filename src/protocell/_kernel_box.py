@@ -1,181 +1,199 @@
-"""One sandbox as the host holds it: its descriptors, and what can be asked of its init.
+"""One life in a sandbox as the host holds it: an interpreter behind namespaces, with an init beside it.
 
 Theory of operation
 -------------------
-``control`` (SEQPACKET) leads to init, which is ours: its word on how a context ended and what it used
-is taken from the kernel.  ``channel`` (stream), ``stdout`` and ``stderr`` (pipes) lead to model code:
-nothing that comes from there is believed or blocks us.  ``workspace`` is a folder descriptor into the
-sandbox's tmpfs, ``_folder`` one of the context's folder in /proc.  All of them are this object's,
-non-blocking, and closed by ``close``; closing ``control`` ends the sandbox, and the kernel then ends
-all of its processes.
+``_control`` leads to init, which is ours: its word on how an interpreter ended and what it used is taken
+from the kernel.  ``channel`` (stream), ``stdout`` and ``stderr`` (pipes) lead to model code: nothing that
+comes from there is believed or blocks us.  ``workspace`` is a folder descriptor into the sandbox's tmpfs,
+``_folder`` one of the interpreter's folder in /proc.  All of them are this object's, non-blocking, and closed
+by ``close``.  Closing the control socket of a sandbox's first interpreter ends the sandbox with all that is
+in it; that of a branch ends the branch.
 
-Only one task waits on a box at a time; ``interrupt`` and ``end`` may come from any thread, since a
-packet is sent whole or not at all.
+Only one task waits on a box at a time; ``interrupt`` and ``end`` may come from any thread.
 """
 
 from __future__ import annotations
 
+import array
 import contextlib
 import os
-import select
 import socket
-import threading
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from protocell._box import ANSWER_SECONDS, Exit, out_of_descriptors
+from protocell._box import ANSWER_SECONDS, Exit
+from protocell._control import Control, Message, close_all
+from protocell._door import Door
 from protocell._remedies import explain_failure
-from protocell._waiter import BlockingWaiter, Waiter, drive
-from protocell.errors import FileError, ProtocellError, SandboxDiedError, SetupError
-from protocell_guest import usage, wire
+from protocell._waiter import Waiter
+from protocell.errors import PolicyError, SandboxDiedError, SetupError
+from protocell_guest import usage
 from protocell_guest.usage import Totals
 
 SETUP_SECONDS = 30.0
+RESUME_SECONDS = 5.0
 _OF_THE_TREE = ("oom_kills", "peak_memory", "processes")
 
 
-class Pending:
-    """A sandbox that has been asked for."""
+@dataclass(slots=True)
+class Kills:
+    """For want of memory, in a cgroup; contexts that share it share this, so that each kill is told once."""
 
-    def __init__(self, control: socket.socket) -> None:
-        self._control = control
-        self._box: KernelBox | None = None
-
-    def is_usable(self) -> bool:
-        """False when it has ended while it waited to be used."""
-        return self._control.fileno() >= 0 and not self._events() & (
-            select.POLLHUP | select.POLLERR
-        )
-
-    def is_answered(self) -> bool:
-        """Whether it is ready, or has said why not."""
-        return self._box is not None or bool(self._events() & select.POLLIN)
-
-    def _events(self) -> int:
-        poll = select.poll()
-        poll.register(self._control.fileno(), select.POLLIN)
-        return next((events for _, events in poll.poll(0)), 0)
-
-    def prepare(self) -> None:
-        """Take what has come, if it has, so that ``open`` has nothing to do; does not wait."""
-        if self._box is None and self._control.fileno() >= 0 and self._events() == select.POLLIN:
-            with contextlib.suppress(ProtocellError):  # closed then; whoever wants one asks anew
-                self._box = drive(self.open(BlockingWaiter()))
-
-    async def open(self, waiter: Waiter) -> KernelBox:
-        """Wait until it is built.
-
-        Raises:
-            UnsupportedError, SetupError: it could not be built.
-            SandboxDiedError: it ended before it was used.
-        """
-        if self._box is not None:
-            return self._box
-        try:
-            box = KernelBox(self._control)
-        except OSError:
-            self.close()
-            raise
-        try:
-            await box.receive_context(waiter)
-        except BaseException:
-            box.close()
-            raise
-        return box
-
-    def close(self) -> None:
-        """Give it up."""
-        if self._box is not None:
-            self._box.close()
-        self._control.close()
+    told: int = 0
 
 
 class KernelBox:
-    """A sandbox behind namespaces, with an init of its own."""
+    """An interpreter behind namespaces; ``Box`` says what its methods mean."""
 
-    def __init__(self, control: socket.socket) -> None:
-        control.setblocking(False)  # noqa: FBT003  (the socket's own signature)
-        self._control = control
-        self._owner = os.getpid()
-        # So that no thread sends to a number that another has closed.
-        self._lock = threading.RLock()
-        self._asked = 0  # requests that are answered carry a number: an answer may come too late
-        self._owed = False  # whether the last one has not been answered yet
+    def __init__(self, end: socket.socket, name: int, door: Door | None = None) -> None:
+        self._control = Control(end, self._note)
+        self.name = name  # by which its zygote knows the sandbox
+        self.kills = Kills()
+        self.copies = (
+            0  # that the interpreter has left and init has counted as the code's processes
+        )
+        self.door = Door(self._control) if door is None else door
+        self._owns_door = door is None
         self.channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.stdout = self.stderr = self.workspace = -1
         self.enforced: tuple[str, ...] = ()
-        self.alive = False
+        self.kept: tuple[int, ...] = ()
+        self._alive = False
         self._folder = -1
         self._exit: Exit | None = None
         self._totals: Totals | None = None
         self._cpu_seconds = 0.0
         self._watched = False
+        self._interrupted = False  # and the signal may still be on its way
 
     @property
     def notice(self) -> int:
         return self._control.fileno()
 
-    # -- contexts ---------------------------------------------------------------------------------
+    @property
+    def alive(self) -> bool:
+        return self._alive and not self._control.gone
+
+    @alive.setter
+    def alive(self, value: bool) -> None:
+        self._alive = value
+
+    @property
+    def is_there(self) -> bool:
+        return not self._control.gone and self._control.is_connected()
+
+    # -- interpreters -----------------------------------------------------------------------------
 
     async def receive_context(self, waiter: Waiter) -> None:
-        """Take the descriptors of a new context and its greeting."""
+        """Take the descriptors of a new interpreter and its greeting."""
         deadline = time.monotonic() + SETUP_SECONDS
         expected = ("context", "failed", "exited")
-        message, descriptors = await self._packet(waiter, deadline, *expected)
+        message, descriptors = await self._control.answer(waiter, *expected, deadline=deadline)
         while message["event"] == "exited":
-            if message["context"] == self._asked:
+            if message["context"] == self._control.asked:
                 raise SetupError("the new interpreter ended before it was ready", step="context")
             # One whose asker was torn away; ours comes after it.
-            message, descriptors = await self._packet(waiter, deadline, *expected)
+            message, descriptors = await self._control.answer(waiter, *expected, deadline=deadline)
         if message["event"] == "failed":
             raise explain_failure(message["step"], message["errno"], message["detail"])
-        self._close("stdout", "stderr", "_folder")
-        self.channel.close()
-        channel, self.stdout, self.stderr, workspace, self._folder = descriptors
+        channel, stdout, stderr, workspace, folder = descriptors
+        self.take_streams(channel, stdout, stderr, folder)
         if self.workspace < 0:
             self.workspace = workspace
         else:  # whoever knows the workspace by the first descriptor goes on using that
             os.close(workspace)
+        self.enforced = tuple(sorted(message["enforced"]))
+
+    async def receive_command(self, waiter: Waiter) -> None:
+        """Take the pipes of a command that is about to begin."""
+        deadline = time.monotonic() + SETUP_SECONDS
+        expected = ("command", "failed", "exited")
+        message, descriptors = await self._control.answer(waiter, *expected, deadline=deadline)
+        if message["event"] == "failed" and message["step"] == "cwd":
+            raise PolicyError(f"cwd: there is no such folder in the sandbox ({message['detail']})")
+        if message["event"] == "failed":
+            raise explain_failure(message["step"], message["errno"], message["detail"])
+        if message["event"] == "exited":
+            raise SetupError("the command ended before it was confined", step="command")
+        self.stdout, self.stderr, self._folder = descriptors
+        for descriptor in (self.stdout, self.stderr):
+            os.set_blocking(descriptor, False)
+        self.enforced = tuple(sorted(message["enforced"]))
+        self._lives()
+
+    def take_streams(self, channel: int, stdout: int, stderr: int, folder: int) -> None:
+        """An interpreter is there, with these descriptors, in place of the one before."""
+        self._close("stdout", "stderr", "_folder")
+        self.channel.close()
+        self.stdout, self.stderr, self._folder = stdout, stderr, folder
         self.channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, channel)
         for descriptor in (channel, self.stdout, self.stderr):
             os.set_blocking(descriptor, False)
-        self.enforced = tuple(sorted(message["enforced"]))
+        self._lives()
+
+    def _lives(self) -> None:
         self.alive = True
         self._exit = self._totals = None
+        self._interrupted = False
 
     async def renew(self, waiter: Waiter) -> None:
         await self.ended(waiter)
-        self._ask({"op": "context"})
+        self._control.ask({"op": "context", "kept": self.kept})
         await self.receive_context(waiter)
 
+    async def resume(self, copy: int, waiter: Waiter) -> bool:
+        """Go on from a frozen copy of the interpreter that was here; whether it is there.
+
+        What lives of the interpreter ends first.  The copy has the same channel and pipes; it says there
+        that it is awake, which ``_revival`` waits for.
+        """
+        self._control.ask({"op": "resume", "pid": copy, "kept": self.kept})
+        message, descriptors = await self._control.answer(waiter, "resumed", "lost")
+        if message["event"] == "lost":
+            return False
+        self._close("_folder")
+        (self._folder,) = descriptors
+        self._lives()
+        return True
+
     def interrupt(self) -> None:
+        self._interrupted = True
         with contextlib.suppress(SandboxDiedError):  # then there is nothing to interrupt
-            self._send({"op": "interrupt"})
+            self._control.send({"op": "interrupt"})
 
     def end(self) -> None:
         with contextlib.suppress(SandboxDiedError):  # then the code was ended by that
-            self._send({"op": "kill"})
+            self._control.send({"op": "kill", "kept": self.kept})
 
     async def ended(self, waiter: Waiter) -> Exit:
         if self._exit is None:
-            await self._packet(waiter, time.monotonic() + ANSWER_SECONDS, "exited")
+            await self._control.answer(waiter, "exited")
         assert self._exit is not None  # noqa: S101  (noted when the packet came in)
         return self._exit
 
     async def settle(self, waiter: Waiter) -> None:
-        while self.alive and (self._owed or await waiter.wait([self.notice], [], time.monotonic())):
-            _, descriptors = await self._next(waiter, time.monotonic() + ANSWER_SECONDS)
-            for descriptor in descriptors:
-                os.close(descriptor)
+        if self.alive and self._interrupted:
+            # Code that had just ended is not in the way of the signal: the next one's must not be.
+            self._interrupted = False
+            self._control.ask({"op": "rest"})
+        while self.alive and (
+            self._control.owes or await waiter.wait([self.notice], [], time.monotonic())
+        ):
+            until = time.monotonic() + ANSWER_SECONDS
+            _, descriptors = await self._control.receive(waiter, until)
+            close_all(descriptors)
 
-    def _note_exit(self, message: dict[str, Any]) -> Exit:
+    def _note(self, message: Message) -> None:
+        if message["event"] != "exited":
+            return
         used = self._spent(Totals(*message["totals"]))
-        whole = {name: message[name] for name in _OF_THE_TREE}
+        whole = self._of_the_tree(message)
         self._exit = Exit(message["cause"], message["status"], used | whole)
         self.alive = False
-        return self._exit
 
-    # -- measuring and files ----------------------------------------------------------------------
+    # -- measuring --------------------------------------------------------------------------------
 
     def begin(self, cpu_seconds: float) -> None:
         self._cpu_seconds, self._watched = cpu_seconds, False
@@ -188,8 +206,9 @@ class KernelBox:
     def watch(self) -> None:
         if not self._watched:
             self._watched = True
+            request = {"op": "watch", "cpu_seconds": self._cpu_seconds, "kept": self.kept}
             with contextlib.suppress(SandboxDiedError):  # its end is noticed by who waits for it
-                self._send({"op": "watch", "cpu_seconds": self._cpu_seconds})
+                self._control.send(request)
 
     async def usage(self, waiter: Waiter) -> dict[str, Any]:
         """As init sees the whole tree if it was watched, else of the context and what it reaped."""
@@ -201,85 +220,67 @@ class KernelBox:
             with contextlib.suppress(PermissionError):  # the code has made itself unreadable
                 usage.reset_peak(self._folder)
             now = usage.read_totals(self._folder)
-            if not self._watched and usage.have_started(self._totals or now, now):
-                used = await self._ask_init(waiter)
-                self.watch()  # what it started may go on
-            used["peak_memory"] = max(used["peak_memory"], peak)
-            return used | self._spent(now)
         except (FileNotFoundError, ProcessLookupError):  # it has ended just now
             return (await self.ended(waiter)).usage
-        except OSError as error:
-            raise out_of_descriptors() from error
+        except OSError:  # this process has no descriptor left; the code has run all the same
+            return used
+        if not self._watched and usage.have_started(self._totals or now, now):
+            used = await self._ask_init(waiter)
+            self.watch()  # what it started may go on
+        used["peak_memory"] = max(used["peak_memory"], peak)
+        return used | self._spent(now)
 
     async def _ask_init(self, waiter: Waiter) -> dict[str, Any]:
-        self._ask({"op": "rest"})
-        message, _ = await self._packet(waiter, time.monotonic() + ANSWER_SECONDS, "rested")
-        return {name: message[name] for name in _OF_THE_TREE}
+        self._control.ask({"op": "rest"})
+        message, _ = await self._control.answer(waiter, "rested")
+        return self._of_the_tree(message)
+
+    def _of_the_tree(self, message: Message) -> dict[str, Any]:
+        kills = message["oom_kills"]
+        new, self.kills.told = kills - self.kills.told, kills
+        processes, self.copies = max(0, message["processes"] - self.copies), 0
+        return {
+            "peak_memory": message["peak_memory"],
+            "oom_kills": max(0, new),
+            "processes": processes,
+        }
 
     def _spent(self, now: Totals) -> dict[str, float]:
         before, self._totals = self._totals or now, now
         return usage.spent(before, now)
 
-    async def create(self, path: str, waiter: Waiter) -> int:
-        self._ask({"op": "create", "path": path})
-        message, descriptors = await self._packet(
-            waiter, time.monotonic() + ANSWER_SECONDS, "created", "refused"
-        )
-        if message["event"] == "refused":
-            text = f"cannot write {path!r} in the workspace: {message['detail']}"
-            raise FileError(text, path=path, errno=message["errno"])
-        return descriptors[0]
+    # -- the sandbox around it --------------------------------------------------------------------
 
-    # -- control socket ---------------------------------------------------------------------------
-
-    def _send(self, message: dict[str, Any]) -> None:
-        try:
-            with self._lock:
-                wire.send_packet(self._control, message)
-        except OSError as error:
-            raise self._died() from error
-
-    def _ask(self, message: dict[str, Any]) -> None:
-        self._asked += 1
-        self._owed = True
-        self._send(message | {"number": self._asked})
-
-    async def _packet(
-        self, waiter: Waiter, deadline: float, *expected: str
+    def ask(
+        self, request: dict[str, Any], descriptors: Sequence[int] = ()
     ) -> tuple[dict[str, Any], list[int]]:
-        """What init tells by itself (it has no number), or its answer to what was asked last.
+        return self.door.ask(request, descriptors)
 
-        The rest is dropped: answers to questions whose asker was torn away before they came.
+    def set_deadline(self, seconds: float | None) -> None:
+        self._control.send({"op": "deadline", "seconds": seconds})
+
+    def spare(self) -> None:
+        """Frozen copies that are not in ``kept`` go now."""
+        with contextlib.suppress(SandboxDiedError):  # then all of them have gone
+            self._control.send({"op": "spare", "kept": self.kept})
+
+    def keep_copies(self) -> None:
+        """From now on an interpreter that ends by itself leaves its frozen copies behind."""
+        self._control.send({"op": "careful"})
+
+    def send_with(self, data: bytes, descriptors: Sequence[int]) -> None:
+        """Bytes on the channel with descriptors: small, and sent while nothing else is on its way.
+
+        Raises:
+            SandboxDiedError: the interpreter is gone or does not read.
         """
-        while True:
-            message, descriptors = await self._next(waiter, deadline)
-            if message["event"] in expected and message.get("number") in {None, self._asked}:
-                return message, descriptors
-            for descriptor in descriptors:
-                os.close(descriptor)
-
-    async def _next(self, waiter: Waiter, deadline: float) -> tuple[dict[str, Any], list[int]]:
-        if not await waiter.wait([self._control.fileno()], [], deadline):
-            raise SandboxDiedError("the sandbox's init did not answer in time; make a new one")
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
         try:
-            message, descriptors = wire.recv_packet(self._control)
-        except wire.WireError as error:
-            # Init sends none that is odd: there was no room for its descriptors (unix(7)).
-            raise out_of_descriptors() from error
-        if message is None:
-            raise self._died()
-        if message.get("number") == self._asked:
-            self._owed = False
-        if message["event"] == "exited":
-            self._note_exit(message)
-        return message, descriptors
-
-    def _died(self) -> SandboxDiedError:
-        self.alive = False
-        return SandboxDiedError(
-            "the sandbox ended (its init or its zygote was killed); its variables and files are "
-            "lost, make a new one"
-        )
+            sent = self.channel.sendmsg([data], rights)
+        except OSError as error:
+            raise SandboxDiedError("the interpreter does not read; run some code first") from error
+        if sent < len(data):
+            raise SandboxDiedError("the interpreter does not read; run some code first")
 
     def _close(self, *names: str) -> None:
         for name in names:
@@ -290,11 +291,8 @@ class KernelBox:
 
     def close(self) -> None:
         self.alive = False
-        with self._lock:
-            if os.getpid() == self._owner:
-                # Ends the sandbox even if a forked child still holds a copy of the socket.
-                with contextlib.suppress(OSError):
-                    self._control.shutdown(socket.SHUT_RDWR)
-            self._control.close()
-            self.channel.close()
-            self._close("stdout", "stderr", "workspace", "_folder")
+        self._control.close()
+        if self._owns_door:
+            self.door.close()
+        self.channel.close()
+        self._close("stdout", "stderr", "workspace", "_folder")

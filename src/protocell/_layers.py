@@ -44,6 +44,16 @@ PROCESS_LAYERS = (
     "temporary-directory",
 )
 LAYERS: Mapping[Isolation, tuple[str, ...]] = {"kernel": KERNEL_LAYERS, "process": PROCESS_LAYERS}
+# A line of a policy that is printed: what of its limits is not what it says.
+LIMITS_IN_TRUTH: Mapping[Isolation, tuple[str, ...]] = {
+    "kernel": (),
+    "process": (
+        (
+            "not enforced: processes, workspace, tmp; memory, CPU, open files and file size hold for "
+            "each process alone"
+        ),
+    ),
+}
 
 NEVER_WAIVED: Mapping[str, str] = {
     "user-namespace": _WITHOUT,

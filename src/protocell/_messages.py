@@ -6,24 +6,30 @@ turn (another execution's id, something after "done", a second error) is refused
 everything here can be encoded. ``ProtocolError`` is what makes the caller kill the sandbox.
 
 An honest context cuts all its texts. What is too long nevertheless is cut again here in an error, which may be all
-there is to explain a failure, and refused in a result.
+there is to explain a failure, and refused in a result. What the results of one execution are when it ends, and how
+much they are together, is ``_board``'s business.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from protocell._printable import printable_line
+from protocell._printable import is_printable_line, printable_line
 from protocell.errors import ProtocolError
 from protocell.limits import KIB
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MOST_RESULTS = 100
+MOST_EVENTS = 10_000
+"""Values, replacements and clearings that one execution may show, most of which take each other's place."""
 MOST_FORMATS = 16
+MOST_LEFT_OUT = 1 << 53
+MOST_DISPLAY_BYTES = 1000
+MOST_PATH_BYTES = 200
+MOST_PID = 1 << 22  # PID_MAX_LIMIT of linux/threads.h
 MOST_NAME_CHARACTERS = 200
 SLACK_BYTES = 4 * KIB
 """Beyond ``result_bytes``: for the words that say that something was cut."""
@@ -31,9 +37,11 @@ MOST_VALUE_BYTES = 32 * KIB
 MOST_TRACEBACK_BYTES = 256 * KIB
 """More than an honest context sends; it cuts a traceback in the middle, so that its end is seen."""
 
-_MIME = re.compile(r"[a-z]{1,20}/[a-z0-9][a-z0-9.+-]{0,99}", re.ASCII)
+_Kinds = dict[str, type | tuple[type, ...]]
+_MIME_NAME = r"[a-zA-Z0-9][a-zA-Z0-9!#$&^_.+-]{0,126}"  # RFC 6838, section 4.2
+_MIME = re.compile(f"{_MIME_NAME}/{_MIME_NAME}")
 _CUT = "\n[... cut ...]"
-_AROUND_BYTES = 8 * KIB  # MIME types, names of fields, brackets and quotes
+_AROUND_BYTES = 64 * KIB  # MIME types, paths, names of fields, brackets and quotes
 _ESCAPED_BYTES = 6  # "\u0000": what one byte of UTF-8 can become in ASCII JSON
 
 
@@ -43,6 +51,24 @@ class ResultMessage:
 
     formats: Mapping[str, str]
     main: bool
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Paths in the workspace, by MIME type, of forms that were too long to be sent; there may be no such file."""
+    display: str | None = None
+    """The name under which the code can replace it."""
+    update: bool = False
+    """Whether it replaces what was shown under that name."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of its forms."""
+        return sum(len(text.encode()) for text in self.formats.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClearMessage:
+    """The code took away what it had shown so far: now, or when the next value is shown."""
+
+    wait: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,9 +85,11 @@ class DoneMessage:
     """The code ended; ``exit_code`` is what SystemExit carried, if that ended it."""
 
     exit_code: int | None
+    left_out: int = 0
+    """Values that the code showed and that were too many to be sent."""
 
 
-Message = ResultMessage | ErrorMessage | DoneMessage
+Message = ResultMessage | ClearMessage | ErrorMessage | DoneMessage
 
 
 def max_frame_bytes(result_bytes: int) -> int:
@@ -73,12 +101,12 @@ def max_frame_bytes(result_bytes: int) -> int:
 class MessageReader:
     """Reads the frames of one execution, in the only order that they can have."""
 
-    __slots__ = ("_done", "_error", "_main", "_number", "_result_bytes", "_results")
+    __slots__ = ("_done", "_error", "_events", "_main", "_number", "_result_bytes")
 
     def __init__(self, *, number: int, result_bytes: int) -> None:
         self._number = number
         self._result_bytes = result_bytes
-        self._results = 0
+        self._events = 0
         self._main = self._error = self._done = False
 
     def read(self, frame: Mapping[str, Any]) -> Message:
@@ -90,23 +118,24 @@ class MessageReader:
         message = parse_message(frame, number=self._number, result_bytes=self._result_bytes)
         if self._done:
             raise ProtocolError("a message after the end of its execution")
-        if isinstance(message, ResultMessage):
-            self._count_result(message)
-        elif isinstance(message, ErrorMessage):
+        if isinstance(message, ErrorMessage):
             if self._error:
                 raise ProtocolError("a second error in one execution")
             self._error = True
-        else:
+        elif isinstance(message, DoneMessage):
             self._done = True
+        else:
+            self._count(message)
         return message
 
-    def _count_result(self, message: ResultMessage) -> None:
-        self._results += 1
-        if self._results > MOST_RESULTS:
-            raise ProtocolError(f"more than {MOST_RESULTS} results in one execution")
-        if message.main and self._main:
-            raise ProtocolError("a second main result in one execution")
-        self._main |= message.main
+    def _count(self, message: ResultMessage | ClearMessage) -> None:
+        self._events += 1
+        if self._events > MOST_EVENTS:
+            raise ProtocolError(f"more than {MOST_EVENTS} results in one execution")
+        if isinstance(message, ResultMessage):
+            if message.main and self._main:
+                raise ProtocolError("a second main result in one execution")
+            self._main |= message.main
 
 
 def parse_message(frame: Mapping[str, Any], *, number: int, result_bytes: int) -> Message:
@@ -117,8 +146,10 @@ def parse_message(frame: Mapping[str, Any], *, number: int, result_bytes: int) -
     """
     event = frame.get("event")
     if event == "result":
-        main, formats = _fields(frame, number, {"main": bool, "formats": dict})
-        return ResultMessage(main=main, formats=_formats(formats, result_bytes))
+        return _result(frame, number, result_bytes)
+    if event == "clear":
+        (wait,) = _fields(frame, number, {"wait": bool})
+        return ClearMessage(wait=wait)
     if event == "error":
         name, value, traceback = _fields(
             frame, number, {"name": str, "value": str, "traceback": str}
@@ -129,14 +160,56 @@ def parse_message(frame: Mapping[str, Any], *, number: int, result_bytes: int) -
             traceback=_cut(traceback, MOST_TRACEBACK_BYTES),
         )
     if event == "done":
-        (exit_code,) = _fields(frame, number, {"exit_code": (int, type(None))})
-        return DoneMessage(exit_code=exit_code)
+        kinds: _Kinds = {"exit_code": (int, type(None)), "left_out": int}
+        exit_code, left_out = _fields(frame, number, kinds)
+        if not 0 <= left_out <= MOST_LEFT_OUT:
+            raise ProtocolError("'done' has a 'left_out' that no honest context counts to")
+        return DoneMessage(exit_code=exit_code, left_out=left_out)
     raise ProtocolError(f"{_shown(event)} is no event of an execution")
 
 
-def _fields(
-    frame: Mapping[str, Any], number: int, expected: Mapping[str, type | tuple[type, ...]]
-) -> tuple[Any, ...]:
+def _result(frame: Mapping[str, Any], number: int, result_bytes: int) -> ResultMessage:
+    kinds: _Kinds = {
+        "main": bool,
+        "formats": dict,
+        "files": dict,
+        "display": (str, type(None)),
+        "update": bool,
+    }
+    main, formats, files, display, update = _fields(frame, number, kinds)
+    if update and display is None:
+        raise ProtocolError("'result' is an 'update' of nothing")
+    if display is not None and (len(display.encode("utf-8", "replace")) > MOST_DISPLAY_BYTES):
+        raise ProtocolError("'result' has a 'display' that is too long")
+    return ResultMessage(
+        main=main,
+        formats=_formats(formats, result_bytes),
+        files=_files(files),
+        display=None if display is None else _encodable(display),
+        update=update,
+    )
+
+
+def _files(files: Mapping[str, Any]) -> dict[str, str]:
+    if len(files) > MOST_FORMATS:
+        raise ProtocolError(f"'files' has more than {MOST_FORMATS} names")
+    for mime, path in files.items():
+        if _MIME.fullmatch(mime) is None or type(path) is not str or not _is_path(path):
+            raise ProtocolError(f"'files' has {_shown(mime)}, which is no file of the workspace")
+    return dict(files)
+
+
+def _is_path(path: str) -> bool:
+    """Whether it is relative, short, and in its plainest form; that it leads nowhere else is up to who opens it."""
+    parts = path.split("/")
+    return (
+        len(path) <= MOST_PATH_BYTES
+        and is_printable_line(path)
+        and not {"", ".", "..", "~"}.intersection(parts)
+    )
+
+
+def _fields(frame: Mapping[str, Any], number: int, expected: _Kinds) -> tuple[Any, ...]:
     """The values of exactly these fields, beside ``event`` and ``id``, each of exactly that type."""
     event = frame["event"]
     if frame.keys() != {"event", "id", *expected}:

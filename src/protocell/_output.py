@@ -106,14 +106,14 @@ def _sequence_length(first: int) -> int:
     return 1
 
 
-def decoded(callback: Callable[[str], None] | None) -> Callable[[bytes], None] | None:
-    """A callback for bytes in any pieces from one for text."""
+def decoded(callback: Callable[[str], object] | None) -> Callable[[bytes], None] | None:
+    """A callback for bytes in any pieces from one for text; no bytes are the end."""
     if callback is None:
         return None
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def feed(data: bytes) -> None:
-        if text := decoder.decode(data):
+        if text := decoder.decode(data, final=not data):
             callback(text)
 
     return feed

@@ -54,6 +54,7 @@ class Facts:
     executable: str
     prefixes: tuple[str, ...]
     paths: tuple[str, ...]
+    no_cgroup: str = ""  # why it can have no cgroup, and what to do; empty where it has one
 
     @classmethod
     def from_message(cls, message: dict[str, Any]) -> Facts:
@@ -63,6 +64,7 @@ class Facts:
             executable=str(message["executable"]),
             prefixes=tuple(map(str, message["prefixes"])),
             paths=tuple(map(str, message["paths"])),
+            no_cgroup=str(message["no_cgroup"]),
         )
 
 

@@ -28,25 +28,17 @@ from contextlib import ExitStack, suppress
 from typing import Any
 
 from protocell._box import ANSWER_SECONDS, Exit
-from protocell._layers import PROCESS_LAYERS
-from protocell._new_file import create
+from protocell._own_workspace import OwnWorkspace
+from protocell._process_task import explained, task_of
 from protocell._supervisor import Supervisor
 from protocell._waiter import Waiter
-from protocell._workspace import Refused
 from protocell._zygote import START_SECONDS
-from protocell.errors import (
-    FileError,
-    ProtocellError,
-    SandboxDiedError,
-    SetupError,
-    UnsupportedError,
-)
+from protocell.errors import SandboxDiedError, SetupError
 from protocell.policy import Policy
 from protocell_guest import wire
 from protocell_guest.process_runner import folder
 
 _MAX_GREETING_BYTES = 1 << 16
-_LIMITS = ("memory_bytes", "open_files", "file_bytes", "cpu_seconds")
 
 
 async def launch_process(policy: Policy, waiter: Waiter) -> ProcessBox:
@@ -83,14 +75,20 @@ class ProcessBox:
         self._policy = policy
         self._supervisor = supervisor
         self.workspace = workspace
+        self._own = OwnWorkspace(workspace)
         self.channel = socket.socket(socket.AF_UNIX)
         self.stdout = self.stderr = -1
         self.enforced: tuple[str, ...] = ()
         self.alive = False
         self._exit: Exit | None = None
+        self._owed = 0  # answers that have not come yet
         self._runner: tuple[int, int] | None = None  # pid, and start time where that is told
         self._inbox: deque[dict[str, Any]] = deque()
         self._once = threading.Lock()  # taken by the first to close
+
+    @property
+    def is_there(self) -> bool:
+        return self.workspace >= 0 and self._supervisor.is_there
 
     @property
     def notice(self) -> int:
@@ -112,16 +110,7 @@ class ProcessBox:
             raise SetupError(f"the sandbox could not start: {words}", step="process") from died
 
     async def _send_task(self, waiter: Waiter) -> None:
-        policy = self._policy
-        task = {
-            "op": "task",
-            "limits": {name: getattr(policy.limits, name) for name in _LIMITS},
-            "envs": dict(policy.envs),
-            "deny_imports": policy.deny_imports,
-            "allow_imports": policy.allow_imports,
-            "preload": policy.environment.preload,
-        }
-        unsent = memoryview(wire.encode(task))  # more than a socket takes at once
+        unsent = memoryview(wire.encode(task_of(self._policy)))  # more than a socket takes at once
         deadline = time.monotonic() + START_SECONDS
         while unsent:
             if not await waiter.wait([], [self.notice], deadline):
@@ -146,7 +135,7 @@ class ProcessBox:
             self._runner = pid, folder.start_time(pid)
             message = await self._greeting(waiter, deadline)
         if message["event"] == "failed":
-            raise _explained(message["step"], message["errno"], message["detail"])
+            raise explained(message["step"], message["errno"], message["detail"])
         self.enforced = tuple(sorted(message["enforced"]))
         self._send({"op": "begin"})  # from here on, what is used is the code's
         self._exit = None
@@ -204,14 +193,20 @@ class ProcessBox:
         """Nothing to do: each execution is measured from the end of the one before."""
 
     async def settle(self, waiter: Waiter) -> None:
-        if self.alive and await waiter.wait([self.notice], [], time.monotonic()):
-            await self.ended(waiter)
+        # What was asked by somebody who was torn away is answered all the same, and must not be taken
+        # for the notice of an end.
+        while self.alive and (self._owed or await waiter.wait([self.notice], [], time.monotonic())):
+            if not await waiter.wait([self.notice], [], time.monotonic() + ANSWER_SECONDS):
+                raise self._died()
+            self._receive()
+            self._inbox.clear()
 
     def watch(self) -> None:
         """Nothing to do: the interpreter has set its own limits."""
 
     async def usage(self, waiter: Waiter) -> dict[str, Any]:
         try:
+            self._owed += 1
             self._send({"op": "usage"})
             message = await self._message(waiter, time.monotonic() + ANSWER_SECONDS, "usage")
         except SandboxDiedError:
@@ -220,12 +215,10 @@ class ProcessBox:
             return self._exit.usage
         return dict(message["usage"] or {})
 
-    async def create(self, path: str, waiter: Waiter) -> int:  # noqa: ARG002  (does not wait)
-        try:
-            return create(self.workspace, path.split("/"))
-        except (OSError, Refused) as error:
-            text = f"cannot write {path!r} in the workspace: {error}"
-            raise FileError(text, path=path, errno=getattr(error, "errno", None)) from error
+    def ask(
+        self, request: dict[str, Any], descriptors: Sequence[int] = ()
+    ) -> tuple[dict[str, Any], list[int]]:
+        return self._own.ask(request, descriptors)
 
     # -- the supervisor ---------------------------------------------------------------------------
 
@@ -252,6 +245,8 @@ class ProcessBox:
         except (OSError, wire.WireError) as error:
             raise self._died() from error
         for message in messages:
+            if message["event"] == "usage":
+                self._owed -= 1
             if message["event"] == "exited":
                 self._exit = Exit(message["cause"], message["status"], message["usage"])
                 self.alive = False
@@ -286,15 +281,8 @@ class ProcessBox:
             return
         self.alive = False
         self._close_streams()
-        os.close(self.workspace)  # before the supervisor looks whether somebody reads files there
+        self.workspace = -1
+        self._own.close()  # before the supervisor looks whether somebody reads files there
         if not self._supervisor.close():
             self._kill_group()
             self._supervisor.remove_folder()
-
-
-def _explained(step: str, code: int, detail: str) -> ProtocellError:
-    if step in PROCESS_LAYERS:
-        return UnsupportedError(f"cannot enforce {step}: {detail}", missing=(step,), remedy=detail)
-    if step == "preload":
-        detail += "; install it for this interpreter or leave it out of preload"
-    return SetupError(f"the sandbox could not start: {detail}", step=step, errno=code)

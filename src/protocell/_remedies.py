@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from protocell.errors import ProtocellError, SetupError, UnsupportedError
+from protocell_guest.plan import NOT_HERE
 
 _CALLS = (
     "clone, unshare, mount, umount2, pivot_root, open_tree, move_mount, fsopen, fsconfig, fsmount, "
@@ -67,7 +68,10 @@ WHAT_FAILED = {
     "pid-namespace": "a pid namespace cannot be made here",
     "mount-namespace": "the file tree cannot be built here",
     "new-root": "the file tree cannot be built here",
-    "mounts": "a folder or file that the policy mounts is not there or cannot be reached",
+    "mounts": (
+        "a folder or file that the policy mounts is not there or cannot be reached, or is one of "
+        "which the kernel makes no view (an overlay): give copies of such files with files="
+    ),
     "network-namespace": "a network of its own cannot be set up here",
     "ipc-namespace": "an IPC namespace cannot be made here",
     "uts-namespace": "a host name of its own cannot be set here",
@@ -78,19 +82,32 @@ WHAT_FAILED = {
     "no-capabilities": "capabilities cannot be given up",
     "rlimits": "a resource limit cannot be set",
 }
+# Passing errors: nothing is missing on this machine, and a layer is not waived because of them.
+_EXHAUSTED = {
+    errno.EMFILE: (
+        "as many files are open as one process may have: close sandboxes, or raise the limit on "
+        "open files (ulimit -n; LimitNOFILE= in a systemd unit)"
+    ),
+    errno.ENFILE: (
+        "as many files are open as this machine allows: end what holds them, or as root raise "
+        "fs.file-max (sysctl)"
+    ),
+    errno.ENOMEM: (
+        "there is no memory left: end something, or raise the limit on memory (ulimit -v; that of "
+        "the container or the systemd unit, MemoryMax=)"
+    ),
+    errno.EAGAIN: (
+        "as many processes are there as this user may have: end some, or raise the limit on "
+        "processes (ulimit -u; that of the container, pids-limit, or of the systemd unit, TasksMax=)"
+    ),
+}
 _NAMESPACES = {step for step in WHAT_FAILED if step.endswith("-namespace")} | {"clone", "new-root"}
 _WAIVABLE = ("landlock", "seccomp", "cgroup-namespace", "uts-namespace")
-_KINDS = ("user", "pid", "mnt", "net", "ipc", "uts")
+_KINDS = ("user", "pid", "mnt", "net", "ipc", "uts", "cgroup")
 # A container's /proc has these too, and they are empty folders, which the kernel does not mind.
 _HARMLESS_COVERS = {"/proc/sys/fs/binfmt_misc"}
-_REFUSALS = {
-    errno.EPERM,
-    errno.EACCES,
-    errno.ENOSYS,
-    errno.EOPNOTSUPP,
-    errno.ENOSPC,
-    errno.EUSERS,
-}
+_REFUSALS = NOT_HERE - {errno.EINVAL}
+_REFUSALS_OF_NAMESPACES = _REFUSALS | {errno.ENOSPC, errno.EUSERS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,13 +199,29 @@ def namespace_remedy(step: str, code: int, machine: Machine | None = None) -> st
 
 
 def remedy_for(step: str, code: int, machine: Machine | None = None) -> str:
-    """What to do about a step that was refused."""
+    """What to do about a step that was refused, or for which something had run out."""
+    if code in _EXHAUSTED:
+        return _EXHAUSTED[code]
+    if step in _WAIVABLE and code and not (_is_refusal(step, code) or code in NOT_HERE):
+        return f"the step {step} failed; nothing says that this machine does not have it"
     what = WHAT_FAILED.get(step, f"the step {step} failed")
-    if step in _NAMESPACES and step != "cgroup-namespace":
+    if step in _NAMESPACES and (step != "cgroup-namespace" or code == errno.ENOSPC):
         what = f"{what}; {namespace_remedy(step, code, machine)}"
-    if step in _WAIVABLE:
+    if step in _WAIVABLE and (code in NOT_HERE or not code):
         return f"{what}; to go on without it: Policy(waive={{{step!r}}}), or --waive {step}"
     return what
+
+
+def _is_refusal(step: str, code: int) -> bool:
+    if step in _NAMESPACES:
+        # clone(2): EINVAL is for a kind of namespace that the kernel was built without.
+        return code in _REFUSALS_OF_NAMESPACES or (step, code) == ("clone", errno.EINVAL)
+    return step in WHAT_FAILED and code in _REFUSALS
+
+
+def exhausted(code: int | None) -> str:
+    """What has run out, and what to do; empty if such an errno says nothing of that kind."""
+    return _EXHAUSTED.get(code or 0, "")
 
 
 def explain_failure(step: str, code: int, detail: str) -> ProtocellError:
@@ -196,8 +229,10 @@ def explain_failure(step: str, code: int, detail: str) -> ProtocellError:
     layer = "user-namespace" if step == "clone" else step
     name = errno.errorcode.get(code, str(code))
     remedy = remedy_for(step, code)
+    if code in _EXHAUSTED:
+        message = f"cannot make a sandbox, the step {step} failed ({name}: {detail}): {remedy}"
+        return SetupError(message, step=step, errno=code)
     message = f"cannot enforce {layer} ({name}: {detail}): {remedy}"
-    # clone(2): EINVAL is for a kind of namespace that the kernel was built without.
-    if step in WHAT_FAILED and (code in _REFUSALS or (code, step) == (errno.EINVAL, "clone")):
+    if _is_refusal(step, code):
         return UnsupportedError(message, missing=(layer,), remedy=remedy)
     return SetupError(message, step=step, errno=code)

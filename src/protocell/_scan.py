@@ -15,39 +15,40 @@ has no write-back that would protect the page again. So what a long-living ``num
 in the execution that touches the page first, and within two ticks of a scan; otherwise with the file's next stamp.
 
 A scan is not atomic: what still runs inside can change a file that was looked at already; that is the next scan's.
+
+**The host's own work** is not reported. What it is about to write or remove is *held*: scans do not look there. Then
+it is *accepted* as it is, or *forgotten*. A renamed file keeps its digest: if its content is new, that is the code's.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 import time
 import weakref
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
-from hashlib import sha256
 
 from protocell._paths import normalise
-from protocell._walk import OUT_OF_TIME, Key, Known, Walk, key_of
-from protocell._workspace import MOVED, Handle, Refused, open_file, read_at_most, reason_of
-from protocell.files import Change, FileSet, WorkspaceFile
-from protocell.limits import KIB, MIB
+from protocell._reading import Found, Reading
+from protocell._walk import Known, Walk
+from protocell._workspace import Handle
+from protocell.errors import FileError
+from protocell.files import FileSet, WorkspaceFile
+from protocell.limits import MIB
 
-TOO_LARGE = "too large"
-TOO_MANY_BYTES = "too many bytes"
-TOO_MANY_FILES = "too many files"
-NOT_COMPARED = "not compared"
 REMOVED_NOT_NAMED = "removed, not named"
 
-HELD_BYTES = 256 * KIB
 _ACCEPTED_BYTES = 16 * MIB
-_CHUNK_BYTES = 256 * KIB
 
 
 class Scanner:
-    """Remembers the workspace and tells what has changed since; for one thread at a time.
+    """Remembers the workspace and tells what has changed since; one thread at a time, the others wait.
 
-    ``workspace_fd`` stays the caller's, and open as long as scans are made.
+    ``workspace_fd`` stays the caller's, and open as long as scans are made; the methods about the host's own work
+    take another descriptor of the same folder, since they run while somebody may close the first.
     """
 
     def __init__(
@@ -67,7 +68,14 @@ class Scanner:
         self._max_seconds = max_seconds
         self._known: dict[str, Known] = {}
         self._counted: set[tuple[str, str]] = set()
+        self._held: Counter[str] = Counter()
         self._handle: weakref.ref[Handle] | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether another thread uses it, so that one had to wait."""
+        return self._lock.locked()
 
     def scan(self) -> FileSet:
         """What was made, changed and removed since the last scan; the first one reports everything there is.
@@ -75,9 +83,21 @@ class Scanner:
         Raises:
             FileError: this process has run out of descriptors or memory; the next scan tells it all.
         """
-        if not self._known and not self._counted and self._is_empty():
-            return FileSet()
+        with self._lock:
+            if self._workspace_fd < 0:
+                raise FileError("the workspace is gone: its sandbox was closed; make a new one")
+            if not self._known and not self._counted and self._is_empty():
+                return FileSet()
+            return self._scan()
+
+    def close(self) -> None:
+        """The caller closes the descriptor now; nothing is looked at through it any more."""
+        with self._lock:
+            self._workspace_fd = -1
+
+    def _scan(self) -> FileSet:
         walk = self._walk()
+        self._leave_held(walk)
         found = self._read(walk, max_files=self._max_files, max_bytes=self._max_bytes)
         removed = sorted(self._known.keys() - walk.settled.keys())
         if len(removed) > self._max_files:
@@ -92,27 +112,104 @@ class Scanner:
         except OSError:  # the walk says what is wrong
             return False
 
-    def accept(self, paths: Iterable[str] | None = None) -> None:
-        """Takes these files (None: all) as they are, so that what the host wrote or removed itself is not reported.
+    # -- the host's own work ----------------------------------------------------------------------
+
+    @contextmanager
+    def held(self, paths: Collection[str]) -> Iterator[None]:
+        """Look neither at these paths nor below them meanwhile, whoever scans."""
+        with self._lock:
+            self._held.update(paths)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._held.subtract(paths)
+                self._held = +self._held
+
+    def accept(
+        self, paths: Iterable[str] | None = None, *, workspace_fd: int | None = None
+    ) -> None:
+        """Takes these files (None: all) as they are, so that what the host wrote itself is not reported.
 
         Digests are made of 16 MiB at most; of the files beyond, any new stamp counts as a change.
 
         Raises:
             FileError: a path leaves the workspace, or this process has run out of descriptors or memory.
         """
-        if paths is None:
-            walk = self._walk()
-            self._read(walk, max_files=len(walk.suspects), max_bytes=_ACCEPTED_BYTES)
-            self._known, self._counted = walk.settled, walk.counted
+        wanted = None if paths is None else [parts for parts in map(normalise, paths) if parts]
+        with self._lock:
+            if wanted is None:
+                walk = self._walk()
+                self._read(walk, max_files=len(walk.suspects), max_bytes=_ACCEPTED_BYTES)
+                self._known, self._counted = walk.settled, walk.counted
+                return
+            descriptor = self._workspace_fd if workspace_fd is None else workspace_fd
+            walk = self._look_at(wanted, descriptor)
+            self._read(walk, descriptor, max_files=len(wanted), max_bytes=_ACCEPTED_BYTES)
+            for path in map("/".join, wanted):
+                self._known.pop(path, None)
+            self._known |= walk.settled
+
+    def forget(self, path: str, *, workspace_fd: int) -> None:
+        """What is not there any more, at this path and below it, was removed by the host."""
+        with self._lock:
+            below = [known for known in self._known if _is_below(known, path)]
+            walk = self._look_at([tuple(known.split("/")) for known in below], workspace_fd)
+            there = walk.settled.keys() | {known for known, _ in walk.suspects}
+            for known in below:
+                if known not in there:
+                    del self._known[known]
+            self._counted = {entry for entry in self._counted if not _is_below(entry[0], path)}
+
+    def moved(self, old: str, new: str, *, workspace_fd: int) -> None:
+        """What was at the old path, and below it, the host has brought to the new one."""
+        with self._lock:
+            kept = {
+                path: known
+                for path, known in self._known.items()
+                if not _is_below(path, old) and not _is_below(path, new)
+            }
+            moved = {
+                new + path[len(old) :]: known
+                for path, known in self._known.items()
+                if _is_below(path, old)
+            }
+            self._known = kept | moved
+            self._counted = {
+                (new + path[len(old) :] if _is_below(path, old) else path, reason)
+                for path, reason in self._counted
+            }
+            self._restamp(new, workspace_fd)
+
+    def _restamp(self, path: str, workspace_fd: int) -> None:
+        """Renaming a file gives it a new ctime, which is no change; who compares contents does not mind."""
+        known = self._known.get(path)
+        if known is None:
             return
-        wanted = [parts for parts in map(normalise, paths) if parts]
+        walk = self._look_at([tuple(path.split("/"))], workspace_fd)
+        for _, key in walk.suspects:
+            if key[:3] == known.key[:3]:
+                self._known[path] = Known(key, known.digest, uncertain=True)
+
+    def _look_at(self, wanted: Iterable[tuple[str, ...]], workspace_fd: int) -> Walk:
         walk = self._new_walk({})
         for parts in wanted:
-            walk.look_at(self._workspace_fd, parts)
-        self._read(walk, max_files=len(wanted), max_bytes=_ACCEPTED_BYTES)
-        for path in map("/".join, wanted):
-            self._known.pop(path, None)
-        self._known |= walk.settled
+            walk.look_at(workspace_fd, parts)
+        return walk
+
+    def _leave_held(self, walk: Walk) -> None:
+        """What the host is at work on stays as it was."""
+        if not self._held:
+            return
+        walk.suspects = [suspect for suspect in walk.suspects if not self._is_held(suspect[0])]
+        for path, known in self._known.items():
+            if self._is_held(path):
+                walk.settled[path] = known
+
+    def _is_held(self, path: str) -> bool:
+        return any(_is_below(path, held) for held in self._held)
+
+    # -- walking and reading ----------------------------------------------------------------------
 
     def _walk(self) -> Walk:
         walk = self._new_walk(self._known)
@@ -125,11 +222,12 @@ class Scanner:
             self._root, known, self._counted, max_entries=self._max_entries, deadline=deadline
         )
 
-    def _read(self, walk: Walk, *, max_files: int, max_bytes: int) -> list[_Found]:
+    def _read(
+        self, walk: Walk, workspace_fd: int | None = None, *, max_files: int, max_bytes: int
+    ) -> list[Found]:
         """Settles what the walk left open; what it could not see stays as it was."""
-        reading = _Reading(
-            self._workspace_fd, self._root, walk, max_files=max_files, max_bytes=max_bytes
-        )
+        descriptor = self._workspace_fd if workspace_fd is None else workspace_fd
+        reading = Reading(descriptor, self._root, walk, max_files=max_files, max_bytes=max_bytes)
         for path, key in sorted(walk.suspects):
             reading.judge(path, key)
         for path in walk.known.keys() - walk.settled.keys():
@@ -137,7 +235,7 @@ class Scanner:
                 walk.settled[path] = walk.known[path]
         return reading.found
 
-    def _file(self, found: _Found) -> WorkspaceFile:
+    def _file(self, found: Found) -> WorkspaceFile:
         size, held = found.content.size, found.content.held
         later = partial(bytes, held) if held is not None else self._later(found.path, size)
         digest = found.content.digest.hex()
@@ -154,132 +252,6 @@ class Scanner:
         return partial(handle.read, path, size)
 
 
-@dataclass(frozen=True, slots=True)
-class _Content:
-    """What was read of a file; the bytes are None if there are too many to be held."""
-
-    key: Key
-    size: int
-    digest: bytes
-    held: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """A file to report."""
-
-    path: str
-    change: Change
-    content: _Content
-
-
-class _OverBudget(Refused):
-    """The file could be read, and is not, because a bound was reached."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason, reason)
-
-
-class _Reading:
-    """Reads the suspects of a walk within bounds, and settles each."""
-
-    def __init__(
-        self,
-        workspace_fd: int,
-        root: os.stat_result,
-        walk: Walk,
-        *,
-        max_files: int,
-        max_bytes: int,
-    ) -> None:
-        self.found: list[_Found] = []
-        self._workspace_fd = workspace_fd
-        self._root = root
-        self._walk = walk
-        self._max_files = max_files
-        self._max_bytes = max_bytes
-        self._bytes_left = max_bytes
-        self._held_left = HELD_BYTES
-
-    def judge(self, path: str, key: Key) -> None:
-        """Settles one suspect, and reports it if it was made or changed."""
-        old = self._walk.known.get(path)
-        if old is not None and old.key == key:
-            if old.digest is None:  # uncertain, and nothing to compare with
-                self._walk.settle(path, key, None)
-                return
-        elif len(self.found) >= self._max_files:
-            self._not_read(path, key, TOO_MANY_FILES)
-            return
-        try:
-            content = self._content(path)
-        except _OverBudget as over:
-            self._not_read(path, key, over.reason)
-        except Refused:  # it was a regular file when the walk came by
-            self._moved(path)
-        except OSError as error:
-            if (reason := reason_of(error)) == MOVED:
-                self._moved(path)
-            else:
-                self._not_read(path, key, reason)
-        else:
-            self._compare(path, content, old)
-
-    def _content(self, path: str) -> _Content:
-        if time.monotonic() >= self._walk.deadline:
-            raise _OverBudget(OUT_OF_TIME)
-        descriptor, status = open_file(self._workspace_fd, tuple(path.split("/")), self._root)
-        try:
-            self._spend(status.st_size)
-            if status.st_size <= self._held_left:
-                held = read_at_most(descriptor, status.st_size)
-                return _Content(key_of(status), len(held), sha256(held).digest(), held)
-            size, digest = self._digest(descriptor, status.st_size)
-            return _Content(key_of(status), size, digest, None)
-        finally:
-            os.close(descriptor)
-
-    def _spend(self, size: int) -> None:
-        if size > self._max_bytes:
-            raise _OverBudget(TOO_LARGE)
-        if size > self._bytes_left:
-            raise _OverBudget(TOO_MANY_BYTES)
-        self._bytes_left -= size
-
-    def _digest(self, descriptor: int, size: int) -> tuple[int, bytes]:
-        """The bytes read and their digest; no more than the file had when it was opened, so a writer cannot hold us."""
-        digest = sha256()
-        left = size
-        while left > 0 and (chunk := os.read(descriptor, min(left, _CHUNK_BYTES))):
-            digest.update(chunk)
-            left -= len(chunk)
-            if time.monotonic() >= self._walk.deadline:
-                raise _OverBudget(OUT_OF_TIME)
-        return size - left, digest.digest()
-
-    def _compare(self, path: str, content: _Content, old: Known | None) -> None:
-        self._walk.settle(path, content.key, content.digest)
-        if old is not None and old.digest == content.digest:
-            return
-        if len(self.found) >= self._max_files:
-            self._walk.left_out[TOO_MANY_FILES] += 1
-            return
-        if content.held is not None:
-            self._held_left -= content.size
-        self.found.append(_Found(path, "made" if old is None else "changed", content))
-
-    def _not_read(self, path: str, key: Key, reason: str) -> None:
-        """Remembers the file unread, so that the next scan does not take it for the work of the next execution."""
-        old = self._walk.known.get(path)
-        if old is not None and old.key == key:
-            self._walk.settled[path] = old
-            self._walk.left_out[NOT_COMPARED] += 1
-        else:
-            self._walk.settle(path, key, None)
-            self._walk.left_out[reason] += 1
-
-    def _moved(self, path: str) -> None:
-        """It is not what the walk saw any more; the next scan tells what became of it."""
-        self._walk.left_out[MOVED] += 1
-        if path in self._walk.known:
-            self._walk.settled[path] = self._walk.known[path]
+def _is_below(path: str, folder: str) -> bool:
+    """Whether it is this path or lies below it; folders that were not seen end with a slash."""
+    return path.startswith(folder) and path[len(folder) : len(folder) + 1] in {"", "/"}

@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from protocell._box import OUT_OF_DESCRIPTORS, out_of_descriptors
+from protocell._remedies import exhausted
 from protocell.errors import SetupError
 from protocell_guest import wire
 
+# Said first of all on standard error, by whatever runs Python.
+STARTED = "protocell: this is Python"
 _BOOT = os.path.join(os.path.dirname(wire.__file__), "boot.py")
 # No thread may live in a process that forks: the number libraries know how to be told.
 CLEAN_ENVIRONMENT = {
@@ -44,22 +47,23 @@ class Spawned:
     end: int  # its pidfd
 
 
-def spawn(python: str, preload: Sequence[str]) -> Spawned:
+def spawn(python: str, preload: Sequence[str], shell: str) -> Spawned:
     """Start an interpreter and tell it to become a zygote.
 
     Raises:
         SetupError: it cannot be started.
     """
     try:
-        return _spawn(python, preload)
+        return _spawn(python, preload, shell)
     except OSError as error:
         if error.errno in OUT_OF_DESCRIPTORS:
             raise out_of_descriptors() from error
-        message = f"cannot start the interpreter {python!r}: {error}; set Environment(python=…)"
+        remedy = exhausted(error.errno) or "set Environment(python=…)"
+        message = f"cannot start the interpreter {python!r}: {error}; {remedy}"
         raise SetupError(message, step="zygote", errno=error.errno) from error
 
 
-def _spawn(python: str, preload: Sequence[str]) -> Spawned:
+def _spawn(python: str, preload: Sequence[str], shell: str) -> Spawned:
     with ExitStack() as far, ExitStack() as near:
         requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         near.enter_context(requests)
@@ -88,7 +92,7 @@ def _spawn(python: str, preload: Sequence[str]) -> Spawned:
         near.callback(process.kill)
         end = os.pidfd_open(process.pid)
         near.callback(os.close, end)
-        text = _program((theirs.fileno(), os.getpid(), list(preload)))
+        text = _program((theirs.fileno(), os.getpid(), list(preload), shell))
         far.close()  # or an interpreter that has ended would not be noticed
         with suppress(BrokenPipeError), writer:  # then whoever waits for its greeting is told why
             writer.write(text)
@@ -96,7 +100,8 @@ def _spawn(python: str, preload: Sequence[str]) -> Spawned:
         return Spawned(process, requests, errors, end)
 
 
-def _program(arguments: tuple[int, int, list[str]]) -> bytes:
+def _program(arguments: tuple[int, int, list[str], str]) -> bytes:
     """What to run, said by standard input: a command line can be read from inside a sandbox."""
     boot = Path(_BOOT).read_text(encoding="utf-8")
-    return f"{boot}\nboot({_BOOT!r}, {arguments!r})\n".encode()
+    mark = f"{STARTED}\n".encode()
+    return f"import os\nos.write(2, {mark!r})\n{boot}\nboot({_BOOT!r}, {arguments!r})\n".encode()

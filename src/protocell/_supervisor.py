@@ -64,6 +64,11 @@ class Supervisor:
             start_new_session=True,
         )
 
+    @property
+    def is_there(self) -> bool:
+        """Whether it runs."""
+        return self._process.poll() is None
+
     def send(self, message: dict[str, Any], descriptors: Sequence[int] = ()) -> None:
         """One small message, with copies of descriptors; from any thread.
 

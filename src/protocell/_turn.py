@@ -11,28 +11,30 @@ It ends in one of these ways, each of which gives a status and a sentence: the c
 the deadline; too much output; the context ended by itself or by a limit that init watches; the
 caller asked for it; the code broke the protocol.  After every way but the first the context is
 gone, and init has said how.  Output that was written before the end is in the pipes and is read out.
+
+The deadline and a caller's wish to stop are a ladder: KeyboardInterrupt in the code first, and if it has
+not come to its end after the time of grace, all of its processes are killed.
 """
 
 from __future__ import annotations
 
 import contextlib
-import enum
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+from protocell._agenda import Agenda
+from protocell._bell import Bell
+from protocell._board import Board
 from protocell._box import Box, Exit
-from protocell._messages import (
-    DoneMessage,
-    ErrorMessage,
-    MessageReader,
-    ResultMessage,
-    max_frame_bytes,
-)
+from protocell._copies import read_copy
+from protocell._messages import DoneMessage, ErrorMessage, MessageReader, max_frame_bytes
+from protocell._outcome import End, Hooks, Outcome, Stop
 from protocell._output import HeadTail
 from protocell._waiter import Waiter
 from protocell.errors import ProtocolError, SandboxDiedError
@@ -47,32 +49,6 @@ _HUNG_UP_SECONDS = 1.0
 _MEANWHILE_SECONDS = 0.002
 _WATCH_SECONDS = 0.02
 
-OnOutput = Callable[[bytes], None]
-
-
-class End(enum.Enum):
-    """Why a turn was over although the code did not say that it was done."""
-
-    DEADLINE = enum.auto()
-    TOO_MUCH_OUTPUT = enum.auto()
-    HUNG_UP = enum.auto()  # end of file on the channel
-    GONE = enum.auto()  # init says that the context has ended
-    VIOLATION = enum.auto()  # bytes that are not the protocol
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What a turn saw; ``_verdict`` makes a status and a sentence of it."""
-
-    results: list[ResultMessage] = field(default_factory=list)
-    error: ErrorMessage | None = None
-    exit_code: int | None = None
-    end: End | None = None
-    exit: Exit | None = None
-    violation: str = ""
-    usage: dict[str, Any] = field(default_factory=dict)
-    wall_seconds: float = 0.0
-
 
 class Turn:
     """One execution in one box."""
@@ -83,25 +59,32 @@ class Turn:
         limits: Limits,
         *,
         number: int,
-        on_stdout: OnOutput | None = None,
-        on_stderr: OnOutput | None = None,
-        meanwhile: Callable[[], None],
+        hooks: Hooks,
+        bell: Bell,
     ) -> None:
         self._box = box
         self._limits = limits
-        self._meanwhile = meanwhile
+        self._hooks = hooks
+        self._bell = bell
+        self._agenda: Agenda[End] = Agenda()
         self._number = number
         self.stdout = HeadTail(limits.output_bytes)
         self.stderr = HeadTail(limits.output_bytes)
-        self._pipes = {box.stdout: (self.stdout, on_stdout), box.stderr: (self.stderr, on_stderr)}
+        self._open = {box.stdout, box.stderr}
+        self._unsent: memoryview | None = None
         self._frames = wire.FrameReader(max_frame_bytes(limits.result_bytes))
+        self._untaken: deque[dict[str, Any]] = deque()  # of a callback that raised, what came after
         self._messages = MessageReader(number=number, result_bytes=limits.result_bytes)
-        self._outcome = Outcome()
+        self._board = Board(limits.results_bytes)
+        self._outcome = Outcome(results=self._board.results)
         self._violation = ""
+        self._asks_for_copy = hooks.on_copy is not None
         self._done = False
 
-    async def run(self, code: str, wall_seconds: float, waiter: Waiter) -> Outcome:
-        """Run the code to one of its ends."""
+    async def run(
+        self, code: str, envs: Mapping[str, str], wall_seconds: float, waiter: Waiter
+    ) -> Outcome:
+        """Run the code, with these variables for this time alone, to one of its ends."""
         started = time.monotonic()
         deadline = started + wall_seconds
         request = {
@@ -109,6 +92,9 @@ class Turn:
             "id": self._number,
             "code": code,
             "result_bytes": self._limits.result_bytes,
+            "results_bytes": self._limits.results_bytes,
+            "envs": dict(envs),
+            "checkpoint": self._asks_for_copy,
         }
         end = await self._talk(wire.encode(request), deadline, waiter)
         if end is None:
@@ -123,43 +109,84 @@ class Turn:
             self._outcome.usage = self._outcome.exit.usage
             self._drain()
             self._outcome.wall_seconds = time.monotonic() - started
+            # Who has ended is not asked any more what it wrote; what came through the pipes is known.
+            known = int(self._outcome.usage.get("bytes_written", 0))
+            self._outcome.usage["bytes_written"] = max(known, self._written)
+        for callback in (self._hooks.on_stdout, self._hooks.on_stderr):
+            if callback is not None:
+                callback(b"")
         return self._outcome
 
     # -- the conversation -------------------------------------------------------------------------
 
     async def _talk(self, request: bytes, deadline: float, waiter: Waiter) -> End | None:
         """Until the code says that it is done (None), or another end."""
-        channel, notice = self._box.channel.fileno(), self._box.notice
-        pipes = set(self._pipes)
-        if await waiter.wait([channel], [], time.monotonic()):
+        if await waiter.wait([self._box.channel.fileno()], [], time.monotonic()):
             return self._early_answer()
-        unsent = self._send(memoryview(request))
-        self._box.begin(self._limits.cpu_seconds)
+        self._box.begin(self._limits.cpu_seconds)  # before the code can use anything
+        self._unsent = memoryview(request)
+        self._send()
         now = time.monotonic()
-        chores = [
-            (deadline, None),
-            (now + _WATCH_SECONDS, self._box.watch),
-            (now + _MEANWHILE_SECONDS, self._meanwhile),
-        ]
-        until = min(deadline, chores[-1][0])
+        self._agenda.put(now + _MEANWHILE_SECONDS, self._hooks.meanwhile)
+        self._agenda.put(now + _WATCH_SECONDS, self._box.watch)
+        self._agenda.put(deadline, partial(self._stop, Stop.DEADLINE))
+        return await self._listen(waiter)
+
+    async def _listen(self, waiter: Waiter) -> End | None:
+        channel, notice, bell = self._box.channel.fileno(), self._box.notice, self._bell.fileno()
         while True:
-            writers = [channel] if unsent else []
-            ready = await waiter.wait([channel, notice, *pipes], writers, until)
-            if time.monotonic() >= until:  # also when there is always something to read
-                _, chore = chores.pop()
-                if until == deadline or chore is None:
-                    return End.DEADLINE
-                chore()
-                until = min(deadline, chores[-1][0])
-            unsent = self._send(unsent)
+            writers = [channel] if self._unsent else []
+            readers = [channel, notice, bell, *self._open]
+            ready = await waiter.wait(readers, writers, self._agenda.next)
+            if bell in ready and self._bell.silence():
+                self._stop(Stop.CALLER)
+            if (
+                end := self._agenda.work()
+            ) is not None:  # also when there is always something to read
+                return end
+            self._send()
             # A pipe that the code closed stays readable for ever: it is not waited on any more.
-            pipes -= {pipe for pipe in ready & pipes if not self._read_pipe(pipe)}
+            self._open -= {pipe for pipe in ready & self._open if not self._read_pipe(pipe)}
             if self._written > self._limits.output_total_bytes:
                 return End.TOO_MUCH_OUTPUT
             if channel in ready or notice in ready:
                 end = self._read_channel(to_the_end=notice in ready)
                 if end is not None or self._done:
                     return end
+
+    def _stop(self, why: Stop) -> None:
+        """The first step of the ladder; the second comes when the time of grace is over."""
+        if self._outcome.stop is None:
+            self._agenda.put(time.monotonic() + self._limits.grace_seconds, lambda: End.STOPPED)
+            self._outcome.stop = why  # after that, as Ctrl-C may come in between
+            self._box.interrupt()
+            self._box.watch()  # so that who asks for the usage hears of it after the interrupt
+
+    async def stop(self, waiter: Waiter) -> None:
+        """The caller was torn away: end what it started by the ladder; nobody hears of it."""
+        if self._unsent is None:
+            return
+        self._hooks = Hooks(meanwhile=self._hooks.meanwhile, on_copy=self._hooks.on_copy)
+        if self._box.alive and not self._done and await self._stopped(waiter) is not None:
+            self._box.end()
+            await self._box.ended(waiter)
+        elif self._outcome.stop is not None and self._box.alive:
+            with suppress(SandboxDiedError):  # an interrupt on its way would be the next one's
+                await self._box.usage(waiter)
+        self._drain()  # else it would be the next one's
+
+    async def _stopped(self, waiter: Waiter) -> End | None:
+        """Climb the ladder; None if the code came to its end."""
+        if self._outcome.end is not None:
+            return self._outcome.end
+        try:
+            self._take()
+        except ProtocolError:
+            return End.VIOLATION
+        if self._done:
+            return None
+        self._stop(Stop.CALLER)
+        return await self._listen(waiter)
 
     def _early_answer(self) -> End:
         """Nothing was asked yet: an answer ahead of its question, or a channel that is closed."""
@@ -169,15 +196,15 @@ class Turn:
                 return End.VIOLATION
         return End.HUNG_UP
 
-    def _send(self, unsent: memoryview) -> memoryview:
-        if not unsent:
-            return unsent
+    def _send(self) -> None:
+        if not self._unsent:
+            return
         try:
-            return unsent[self._box.channel.send(unsent) :]
+            self._unsent = self._unsent[self._box.channel.send(self._unsent) :]
         except BlockingIOError:
-            return unsent
+            return
         except OSError:
-            return unsent[:0]  # the other end is closed, which reading says as well
+            self._unsent = self._unsent[:0]  # the other end is closed, which reading says as well
 
     def _read_channel(self, *, to_the_end: bool) -> End | None:
         """Take in what the code has sent; ``to_the_end`` if nobody is there to send more."""
@@ -191,23 +218,32 @@ class Turn:
             if not data:
                 return End.HUNG_UP
             try:
-                self._take(self._frames.feed(data))
+                self._untaken += self._frames.feed(data)
+                self._take()
             except (wire.WireError, ProtocolError) as error:
                 self._violation = str(error)
                 return End.VIOLATION
             if self._done or not to_the_end:
                 return None
 
-    def _take(self, frames: list[dict[str, Any]]) -> None:
-        for frame in frames:
+    def _take(self) -> None:
+        while self._untaken:
+            frame = self._untaken.popleft()
+            if self._asks_for_copy and self._hooks.on_copy is not None:
+                self._asks_for_copy = False
+                self._hooks.on_copy(read_copy(frame, self._number))
+                continue
             message = self._messages.read(frame)
+            if self._hooks.on_message is not None:
+                self._hooks.on_message(message)
             if isinstance(message, DoneMessage):
                 self._done = True
                 self._outcome.exit_code = message.exit_code
+                self._outcome.left_out = message.left_out
             elif isinstance(message, ErrorMessage):
                 self._outcome.error = message
             else:
-                self._outcome.results.append(message)
+                self._board.take(message)
 
     async def _end_context(self, end: End, waiter: Waiter) -> Exit:
         """Make sure that the context has ended and learn how, on init's word."""
@@ -235,7 +271,9 @@ class Turn:
             data = os.read(descriptor, _READ_BYTES)
         except BlockingIOError:
             return -1
-        kept, callback = self._pipes[descriptor]
+        is_stdout = descriptor == self._box.stdout
+        kept = self.stdout if is_stdout else self.stderr
+        callback = self._hooks.on_stdout if is_stdout else self._hooks.on_stderr
         kept.feed(data)
         if callback is not None and data:
             callback(data)
@@ -243,7 +281,7 @@ class Turn:
 
     def _drain(self) -> None:
         """Read what is in the pipes; what others go on writing meanwhile is the next one's."""
-        for pipe in self._pipes:
+        for pipe in (self._box.stdout, self._box.stderr):
             left = _MAX_PIPE_BYTES
             while left > 0 and (count := self._read_pipe(pipe)) > 0:
                 left -= count

@@ -175,7 +175,7 @@ class Walk:
         path = prefix + entry.name
         self._spend(len(path))
         known = self.known.get(path)
-        if known is None and (reason := _unfit(entry.name, path)):
+        if known is None and (reason := unfit(entry.name, path)):
             self._leave_out(path, reason)
             return
         try:
@@ -231,7 +231,7 @@ def key_of(status: os.stat_result) -> Key:
     return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def _unfit(name: str, path: str) -> str:
+def unfit(name: str, path: str) -> str:
     """Why a name is not told, or nothing."""
     if not is_printable_line(name):
         return NOT_PRINTABLE

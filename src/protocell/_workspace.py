@@ -1,4 +1,4 @@
-"""Opens, reads and lists what is in a sandbox's workspace, which hostile code may change at any moment.
+"""Opens and reads what is in a sandbox's workspace, which hostile code may change at any moment.
 
 Theory of operation
 -------------------
@@ -33,18 +33,16 @@ import io
 import os
 import stat
 import weakref
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from protocell._paths import bad_path
 from protocell._paths import normalise as normalise  # noqa: PLC0414 -- exported with what it is for
-from protocell._printable import is_printable_line
+from protocell.entries import FileType
 from protocell.errors import FileError
-from protocell.files import Entry, EntryType, Listing
 from protocell.limits import format_size
 
-# Why something is left out; keys of FileSet.left_out and Listing.left_out.
+# Why something is left out; keys of FileSet.left_out and its like.
 NOT_REGULAR = "not a regular file"
 NOT_PRINTABLE = "name not printable"
 NOT_OURS = "on another file system"
@@ -58,7 +56,6 @@ _FOLDER = _READ | os.O_DIRECTORY
 _OUR_OWN_TROUBLE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EBADF})
 _REPLACED = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO})
 _CHUNK_BYTES = 1024 * 1024
-_MOST_COUNTED = 65_536  # a folder that is written while it is listed need not end (CVE-2024-46701)
 
 
 class Refused(Exception):  # noqa: N818 -- no error: an answer about a file, turned into data or a FileError
@@ -75,7 +72,7 @@ def read(workspace_fd: int, path: str, max_bytes: int) -> bytes:
     Raises:
         FileError: there is no such file, it is not a regular one, cannot be read, or is larger than ``max_bytes``.
     """
-    with open_for_reading(workspace_fd, path) as stream, _explained(path):
+    with open_for_reading(workspace_fd, path) as stream, explained(path):
         size = os.fstat(stream.fileno()).st_size
         content = b"" if size > max_bytes else read_at_most(stream.fileno(), max_bytes + 1)
     size = max(size, len(content))
@@ -93,25 +90,9 @@ def open_for_reading(workspace_fd: int, path: str) -> io.FileIO:
         FileError: there is no such file, it is not a regular one, or cannot be read.
     """
     parts = normalise(path)
-    with _explained(path):
+    with explained(path):
         descriptor, _ = open_file(workspace_fd, parts, os.fstat(workspace_fd))
     return io.FileIO(descriptor, "r")
-
-
-def list_directory(workspace_fd: int, path: str, max_entries: int) -> Listing:
-    """The entries of a folder by name, at most so many of them.
-
-    Raises:
-        FileError: there is no such folder, or it cannot be read.
-    """
-    parts = normalise(path)
-    with _explained(path):
-        folder = open_folder(workspace_fd, parts, os.fstat(workspace_fd))
-        try:
-            with os.scandir(folder) as found:
-                return _listing(found, max_entries)
-        finally:
-            os.close(folder)
 
 
 class Handle:
@@ -185,8 +166,11 @@ def open_file(
 def check_readable(status: os.stat_result, root: os.stat_result) -> None:
     """Raises Refused unless this is a regular file that is the code's own."""
     if not stat.S_ISREG(status.st_mode):
-        kind = _type_of(status)
-        what = {"link": "is a link, which is never followed", "dir": "is a folder; list it"}
+        kind = type_of(status)
+        what = {
+            FileType.SYMLINK: "is a link, which is never followed",
+            FileType.DIR: "is a folder; list it",
+        }
         raise Refused(
             NOT_REGULAR, what.get(kind, "is a FIFO, socket or device, which is never opened")
         )
@@ -218,37 +202,18 @@ def reason_of(error: OSError) -> str:
     return MOVED if error.errno in _REPLACED else UNREADABLE
 
 
-def _listing(found: Iterator[os.DirEntry[str]], max_entries: int) -> Listing:
-    entries: list[Entry] = []
-    left_out: Counter[str] = Counter()
-    for seen, entry in enumerate(found):
-        if seen >= max_entries + _MOST_COUNTED:
-            break  # so many more, at least
-        if not is_printable_line(entry.name):
-            left_out[NOT_PRINTABLE] += 1
-        elif len(entries) >= max_entries:
-            left_out[TOO_MANY_ENTRIES] += 1
-        elif (known := _entry(entry)) is not None:
-            entries.append(known)
-    return Listing(sorted(entries, key=lambda entry: entry.name), left_out=left_out)
-
-
-def _entry(entry: os.DirEntry[str]) -> Entry | None:
-    try:
-        status = entry.stat(follow_symlinks=False)
-    except FileNotFoundError:  # removed since the folder was read
-        return None
-    kind = _type_of(status)
-    return Entry(name=entry.name, type=kind, size=status.st_size if kind == "file" else 0)
-
-
-def _type_of(status: os.stat_result) -> EntryType:
-    kinds: dict[int, EntryType] = {stat.S_IFREG: "file", stat.S_IFDIR: "dir", stat.S_IFLNK: "link"}
-    return kinds.get(stat.S_IFMT(status.st_mode), "other")
+def type_of(status: os.stat_result) -> FileType:
+    """What kind of thing it is."""
+    kinds = {
+        stat.S_IFREG: FileType.FILE,
+        stat.S_IFDIR: FileType.DIR,
+        stat.S_IFLNK: FileType.SYMLINK,
+    }
+    return kinds.get(stat.S_IFMT(status.st_mode), FileType.OTHER)
 
 
 @contextmanager
-def _explained(path: str) -> Iterator[None]:
+def explained(path: str) -> Iterator[None]:
     """Turns what the kernel says about a path into what to do about it."""
     try:
         yield

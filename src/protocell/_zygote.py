@@ -24,12 +24,12 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
-from protocell._kernel_box import Pending
+from protocell._pending import Pending
 from protocell._plan import Facts, Mounted, make_plan, make_settings, mounted
 from protocell._remedies import explain_failure
-from protocell._spawn import spawn
+from protocell._spawn import STARTED, spawn
 from protocell._waiter import Waiter
 from protocell.environment import Environment
 from protocell.errors import ProtocellError, SetupError
@@ -44,6 +44,13 @@ _PLANS_KEPT = 64
 _Key = tuple[Policy, Mounted]
 
 
+class Beside(NamedTuple):
+    """A sandbox whose workspace and limits another is to share."""
+
+    name: int
+    workspace: int  # a detached mount of it
+
+
 class Zygote:
     """One running fork server."""
 
@@ -55,7 +62,10 @@ class Zygote:
         self._numbers: OrderedDict[_Key, int] = OrderedDict()
         self._free_numbers = list(range(_PLANS_KEPT))
         self._pools: OrderedDict[_Key, deque[Pending]] = OrderedDict()
-        spawned = spawn(environment.python or sys.executable, environment.preload)
+        self._count = 0  # of the sandboxes asked for: each has its number as its name
+        spawned = spawn(
+            environment.python or sys.executable, environment.preload, environment.shell
+        )
         self._process, self._requests = spawned.process, spawned.requests
         self._errors, self._end = spawned.errors, spawned.end
 
@@ -124,7 +134,12 @@ class Zygote:
             text = os.read(self._errors, 1 << 16).decode(errors="replace").strip()
         except BlockingIOError:
             text = ""
-        return text.rpartition("\n")[2] or f"it ended with status {self._process.returncode}"
+        begun, said = text.startswith(STARTED), text.removeprefix(STARTED)
+        words = said.rpartition("\n")[2] or f"it ended with status {self._process.returncode}"
+        if begun:
+            return words
+        program = repr(self.environment.python or sys.executable)
+        return f"{words}; {program} does not run Python: set Environment(python=…) to one that does"
 
     def _failed(self) -> ProtocellError:
         step, code, detail = self._failure or ("", 0, "")
@@ -132,8 +147,8 @@ class Zygote:
             return explain_failure(step, code, detail)
         return SetupError(f"the zygote could not start: {detail}", step="zygote")
 
-    async def take(self, policy: Policy, waiter: Waiter) -> Pending:
-        """A sandbox for this policy, ready or on its way.
+    async def take(self, policy: Policy, waiter: Waiter, beside: Beside | None = None) -> Pending:
+        """A sandbox for this policy, ready or on its way; or one that shares another's workspace.
 
         Raises:
             BrokenPipeError: the zygote is gone; use a new one.
@@ -143,7 +158,8 @@ class Zygote:
         while True:
             try:
                 with self._lock:
-                    return self._take_ready(key) or self._request(key, facts)
+                    ready = self._take_ready(key) if beside is None else None
+                    return ready or self._request(key, facts, beside)
             except BlockingIOError:
                 if not await self._wait(waiter, START_SECONDS, select.POLLOUT):
                     message = "the zygote does not take requests; was it stopped?"
@@ -181,14 +197,22 @@ class Zygote:
         for pending in pool:
             pending.prepare()
 
-    def _request(self, key: _Key, facts: Facts) -> Pending:
+    def _request(self, key: _Key, facts: Facts, beside: Beside | None = None) -> Pending:
         if self._requests.fileno() < 0:
             raise BrokenPipeError("the zygote was ended meanwhile")
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        pending = Pending(ours)
+        self._count += 1
+        pending = Pending(ours, self._count)
+        shared = {} if beside is None else {"workspace": beside.workspace}
         try:
             with _letter(make_settings(key[0])) as letter:
-                self._send_request(key, facts, [theirs.fileno(), *letter])
+                given = shared | letter
+                message = {
+                    "name": self._count,
+                    "beside": None if beside is None else beside.name,
+                    "given": [*given],
+                }
+                self._send_request(key, facts, message, [theirs.fileno(), *given.values()])
         except BaseException:
             pending.close()
             raise
@@ -196,12 +220,14 @@ class Zygote:
             theirs.close()
         return pending
 
-    def _send_request(self, key: _Key, facts: Facts, descriptors: list[int]) -> None:
+    def _send_request(
+        self, key: _Key, facts: Facts, message: dict[str, Any], descriptors: list[int]
+    ) -> None:
         """With the policy's plan the first time, with its number from then on: the zygote keeps it."""
         number = self._numbers.get(key)
         if number is not None:
             self._numbers.move_to_end(key)
-            wire.send_packet(self._requests, {"number": number}, descriptors)
+            wire.send_packet(self._requests, message | {"number": number}, descriptors)
             return
         plan = make_plan(key[0], facts).to_message()
         if self._free_numbers:
@@ -209,7 +235,9 @@ class Zygote:
         else:
             _, number = self._numbers.popitem(last=False)
         try:
-            wire.send_packet(self._requests, {"number": number, "plan": plan}, descriptors)
+            wire.send_packet(
+                self._requests, message | {"number": number, "plan": plan}, descriptors
+            )
         except BaseException:
             self._free_numbers.append(number)
             raise
@@ -254,12 +282,12 @@ class Zygote:
 
 
 @contextlib.contextmanager
-def _letter(settings: Settings) -> Iterator[list[int]]:
+def _letter(settings: Settings) -> Iterator[dict[str, int]]:
     """A file in memory that the zygote passes on unread: its memory is every later sandbox's."""
     if settings == NO_SETTINGS:
-        yield []
+        yield {}
         return
     with open(os.memfd_create("settings", os.MFD_CLOEXEC), "wb") as file:
         file.write(wire.encode_packet(settings.to_message()))
         file.flush()
-        yield [file.fileno()]
+        yield {"letter": file.fileno()}

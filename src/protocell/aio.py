@@ -1,85 +1,196 @@
-"""The asyncio face of a sandbox: the same names, the same implementation (``_core``)."""
+"""The asyncio face of a sandbox: the same names, the same implementation (``_house``, ``_core``)."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
-from typing import Literal, Self, overload
+from typing import Self
 
-from protocell._core import Core, OnText
-from protocell._transfer import Content
+from protocell._filesystem import Filesystem
+from protocell._house import Choices, House, living
+from protocell._listeners import OnError, OnResult, OnText
+from protocell._streaming import stream_async
 from protocell._waiter import AsyncioWaiter
+from protocell.aio_context import AsyncContext
+from protocell.aio_filesystem import AsyncFiles
+from protocell.aio_shell import AsyncCommands
+from protocell.events import Event
 from protocell.execution import Execution
-from protocell.files import Entry, Listing
+from protocell.info import SandboxInfo, info_of
 from protocell.policy import Policy
-from protocell.sandbox import as_format
 
-
-class AsyncFiles:
-    """The workspace of a sandbox, ``/home/user``, from outside."""
-
-    def __init__(self, core: Core) -> None:
-        self._core = core
-
-    async def write(self, path: str, data: Content) -> Entry:
-        """As ``Files.write``."""
-        return await self._core.write_file(path, data)
-
-    @overload
-    async def read(self, path: str, format: Literal["text"] = "text") -> str: ...
-    @overload
-    async def read(self, path: str, format: Literal["bytes"]) -> bytes: ...
-    async def read(self, path: str, format: Literal["text", "bytes"] = "text") -> str | bytes:
-        """As ``Files.read``."""
-        return as_format(await self._core.read_file(path), path, format)
-
-    async def list(self, path: str = "/home/user") -> Listing:
-        """As ``Files.list``."""
-        return await self._core.list_files(path)
+# For a class that has a method ``list``.
+Infos = list[SandboxInfo]
+Contexts = list[AsyncContext]
 
 
 class AsyncSandbox:
     """``Sandbox`` for asyncio: ``async with AsyncSandbox() as sandbox: await sandbox.run_code(…)``.
 
-    A task that is cancelled while its code runs ends that code: the variables are lost, the files
-    stay, and the sandbox can be used again.
+    A task that is cancelled stops its code by the ladder, as ``interrupt`` does: the sandbox can be used
+    again, and the next execution says what became of the variables.
     """
 
-    def __init__(self, policy: Policy | None = None) -> None:
-        self._core = Core(policy, AsyncioWaiter())
-        self.files = AsyncFiles(self._core)
+    def __init__(
+        self,
+        policy: Policy | None = None,
+        *,
+        envs: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        timeout: float | None = None,
+        metadata: Mapping[str, str] | None = None,
+        checkpoints: bool | int = False,
+    ) -> None:
+        waiter = AsyncioWaiter()
+        choices = Choices(
+            envs=envs, cwd=cwd, timeout=timeout, metadata=metadata, checkpoints=checkpoints
+        )
+        self._house = House(policy, waiter, choices)
+        self.files = AsyncFiles(Filesystem(self._house.main.core, waiter))
+        self.commands = AsyncCommands(self._house)
+        self.context = AsyncContext(self._house, self._house.main)
+
+    @classmethod
+    async def create(
+        cls,
+        policy: Policy | None = None,
+        *,
+        envs: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        timeout: float | None = None,
+        metadata: Mapping[str, str] | None = None,
+        checkpoints: bool | int = False,
+    ) -> Self:
+        """As ``Sandbox.create``."""
+        sandbox = cls(
+            policy,
+            envs=envs,
+            cwd=cwd,
+            timeout=timeout,
+            metadata=metadata,
+            checkpoints=checkpoints,
+        )
+        return await sandbox.__aenter__()
+
+    @staticmethod
+    def list() -> Infos:
+        """As ``Sandbox.list``."""
+        return [info_of(house) for house in living()]
+
+    @property
+    def sandbox_id(self) -> str:
+        """As ``Sandbox.sandbox_id``."""
+        return self._house.id
 
     @property
     def policy(self) -> Policy:
         """What the code may do."""
-        return self._core.policy
+        return self._house.policy
+
+    def get_info(self) -> SandboxInfo:
+        """As ``Sandbox.get_info``."""
+        return info_of(self._house)
+
+    async def is_running(self) -> bool:
+        """As ``Sandbox.is_running``."""
+        return self._house.is_running
+
+    async def set_timeout(self, timeout: float) -> None:
+        """As ``Sandbox.set_timeout``."""
+        self._house.set_timeout(timeout)
+
+    # -- code -------------------------------------------------------------------------------------
 
     async def run_code(
         self,
         code: str,
         *,
+        context: AsyncContext | None = None,
         timeout: float | None = None,
+        envs: Mapping[str, str] | None = None,
+        wait: bool = False,
         on_stdout: OnText | None = None,
         on_stderr: OnText | None = None,
+        on_result: OnResult | None = None,
+        on_error: OnError | None = None,
     ) -> Execution:
         """As ``Sandbox.run_code``."""
-        return await self._core.run_code(
-            code, timeout=timeout, on_stdout=on_stdout, on_stderr=on_stderr
+        return await (context or self.context).run_code(
+            code,
+            timeout=timeout,
+            envs=envs,
+            wait=wait,
+            on_stdout=on_stdout,
+            on_stderr=on_stderr,
+            on_result=on_result,
+            on_error=on_error,
         )
 
-    def interrupt(self) -> None:
+    def stream(
+        self,
+        code: str,
+        *,
+        context: AsyncContext | None = None,
+        timeout: float | None = None,
+        envs: Mapping[str, str] | None = None,
+        wait: bool = False,
+    ) -> AsyncIterator[Event]:
+        """As ``Sandbox.stream``; leave it early with ``contextlib.aclosing``, so that the code ends at once."""
+        core = (context or self.context).core
+        return stream_async(
+            lambda listeners, waiter: core.run_code(
+                code, timeout=timeout, envs=envs, wait=wait, listeners=listeners, waiter=waiter
+            ),
+            core.waiter,
+        )
+
+    def interrupt(self) -> bool:
         """As ``Sandbox.interrupt``."""
-        self._core.interrupt()
+        return self.context.interrupt()
+
+    cancel = interrupt
+
+    # -- contexts ---------------------------------------------------------------------------------
+
+    async def create_code_context(
+        self,
+        cwd: str | None = None,
+        envs: Mapping[str, str] | None = None,
+        *,
+        checkpoints: bool | int = False,
+    ) -> AsyncContext:
+        """As ``Sandbox.create_code_context``."""
+        made = await self._house.create_context(cwd, envs, checkpoints=checkpoints)
+        return AsyncContext(self._house, made)
+
+    async def list_code_contexts(self) -> Contexts:
+        """As ``Sandbox.list_code_contexts``."""
+        return [AsyncContext(self._house, member) for member in self._house.members()]
+
+    async def restart_code_context(self, context: AsyncContext | str) -> None:
+        """As ``Sandbox.restart_code_context``."""
+        await self._context(context).restart()
+
+    async def remove_code_context(self, context: AsyncContext | str) -> None:
+        """As ``Sandbox.remove_code_context``."""
+        await self._context(context).close()
+
+    def _context(self, context: AsyncContext | str) -> AsyncContext:
+        name = context if isinstance(context, str) else context.id
+        return AsyncContext(self._house, self._house.member(name))
+
+    # -- end --------------------------------------------------------------------------------------
 
     async def kill(self) -> None:
         """As ``Sandbox.kill``."""
-        self._core.close()
+        self._house.close()
 
     async def close(self) -> None:
         """As ``Sandbox.close``."""
-        self._core.close()
+        self._house.close()
 
     async def __aenter__(self) -> Self:
-        await self._core.open()
+        await self._house.main.core.open()
         return self
 
     async def __aexit__(
@@ -88,4 +199,4 @@ class AsyncSandbox:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._core.close()
+        self._house.close()

@@ -6,7 +6,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 from protocell._fields import Converted, Settings, keep, names, quoted
 from protocell.errors import PolicyError
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 MOST_READY = 64
 MOST_PRELOADS = 200
+
+
+Shell = Literal["auto", "ipython", "plain"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +33,8 @@ class Environment(Settings):
     """Interpreter on the host, with its site-packages; None is the one that runs this process."""
     preload: Converted[Iterable[str], tuple[str, ...]] = Converted(())
     """Modules that the zygote imports once, in this order, as in ``("pandas", "openpyxl")``."""
+    shell: Shell = "auto"
+    """What runs the code: "ipython", as in a notebook; "plain"; or IPython where it is installed."""
     ready: int = 2
     """Sandboxes kept waiting ahead of demand; 0 makes each one when it is asked for."""
 
@@ -38,6 +43,9 @@ class Environment(Settings):
         keep(self, "preload", module_names("preload", self.preload))
         if len(self.preload) > MOST_PRELOADS:
             raise PolicyError(f"preload has {len(self.preload)} modules; at most {MOST_PRELOADS}")
+        if self.shell not in get_args(Shell):
+            allowed = ", ".join(map(repr, get_args(Shell)))
+            raise PolicyError(f"shell is {quoted(self.shell)}; allowed is {allowed}")
         if type(self.ready) is not int or not 0 <= self.ready <= MOST_READY:
             raise PolicyError(f"ready is {quoted(self.ready)}; allowed is 0 to {MOST_READY}")
 

@@ -9,6 +9,7 @@
     |-- BusyError                        two callers at once in one sandbox
     |-- ClosedError                      used after it was closed or killed
     |-- FileError (OSError)              path outside the workspace, no file, too large: .path
+    |-- CheckpointError                  no copy of an interpreter can be made, or gone back to
     `-- GuestError                       only by Execution.raise_for_error(): .execution
 
 One table for every front door (the command line ends with the exit code):
@@ -23,6 +24,7 @@ One table for every front door (the command line ends with the exit code):
     BusyError           no                yes               7
     ClosedError         no                no                8
     FileError           perhaps           yes               9
+    CheckpointError     perhaps           perhaps           10
     GuestError          yes               perhaps           1
 
 "State" is the sandbox: its variables and files. Exit code 0 means that the code ended well; what
@@ -128,6 +130,12 @@ class FileError(ProtocellError, OSError):
         super().__init__(message)
         self.path = path
         self.errno = errno
+
+
+class CheckpointError(ProtocellError):
+    """Yours or the guest code's: there is no such checkpoint, or the interpreter cannot be copied now."""
+
+    exit_code = 10
 
 
 class GuestError(ProtocellError):

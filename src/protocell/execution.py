@@ -16,11 +16,14 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 from protocell._printable import printable_line
 from protocell.errors import GuestError
 from protocell.limits import format_seconds, format_size
+from protocell.result import Result
 
 if TYPE_CHECKING:
     from protocell.files import FileSet
 
 Status = Literal["ok", "error", "timeout", "out_of_memory", "output_limit", "killed", "cancelled"]
+State = Literal["kept", "restored", "lost"]
+"""Of the variables: as the code left them; as they were before it; gone."""
 EXIT_CODES: Mapping[Status, int] = {
     "ok": 0,
     "error": 1,
@@ -31,86 +34,6 @@ EXIT_CODES: Mapping[Status, int] = {
     "cancelled": 130,  # 128 + SIGINT, as of shells
 }
 """What a command line ends with for each status; ``protocell.errors`` has those of exceptions."""
-
-_SHORT_NAMES = {
-    "text": "text/plain",
-    "html": "text/html",
-    "markdown": "text/markdown",
-    "svg": "image/svg+xml",
-    "png": "image/png",
-    "jpeg": "image/jpeg",
-    "pdf": "application/pdf",
-    "latex": "text/latex",
-    "json": "application/json",
-    "javascript": "application/javascript",
-}
-_MIME_TO_SHORT = {mime: short for short, mime in _SHORT_NAMES.items()}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Result:
-    """One value to show: that of the last expression, or one that the code displayed."""
-
-    by_mime: Mapping[str, str]
-    """Its forms by MIME type, binary ones in base64; unverified text from inside."""
-    is_main_result: bool = False
-    """Whether it is the value of the last expression."""
-
-    def formats(self) -> list[str]:
-        """The forms that there are, by E2B's short names ("text", "png"), else by MIME type."""
-        return [_MIME_TO_SHORT.get(mime, mime) for mime in self.by_mime]
-
-    def __getitem__(self, form: str) -> str:
-        return self.by_mime[_SHORT_NAMES.get(form, form)]
-
-    @property
-    def text(self) -> str | None:
-        """The plain form; there always is one for the main result."""
-        return self.by_mime.get("text/plain")
-
-    @property
-    def html(self) -> str | None:
-        """Markup from inside: hostile to a browser, so show it in a sandboxed frame or not at all."""
-        return self.by_mime.get("text/html")
-
-    @property
-    def markdown(self) -> str | None:
-        """Markdown from inside."""
-        return self.by_mime.get("text/markdown")
-
-    @property
-    def svg(self) -> str | None:
-        """An SVG picture, which is markup too."""
-        return self.by_mime.get("image/svg+xml")
-
-    @property
-    def png(self) -> str | None:
-        """A PNG picture in base64."""
-        return self.by_mime.get("image/png")
-
-    @property
-    def jpeg(self) -> str | None:
-        """A JPEG picture in base64."""
-        return self.by_mime.get("image/jpeg")
-
-    @property
-    def latex(self) -> str | None:
-        """LaTeX from inside."""
-        return self.by_mime.get("text/latex")
-
-    @property
-    def json(self) -> str | None:
-        """The JSON text as it came; parsing what a stranger wrote is left to who wants it."""
-        return self.by_mime.get("application/json")
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {"is_main_result": self.is_main_result, **{f: self[f] for f in self.formats()}}
-
-    def __repr__(self) -> str:
-        if self.text is not None:
-            return f"Result({printable_line(self.text, 100)})"
-        return f"Result(formats: {printable_line(', '.join(self.formats()), 100)})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -188,9 +111,15 @@ class Execution:
     results: list[Result] = field(default_factory=list)
     logs: Logs = field(default_factory=Logs)
     error: ExecutionError | None = None
+    state: State = "kept"
+    """What became of the variables; files of the workspace stay as they are."""
+    state_reason: str = ""
+    """One sentence: which state it was gone back to, or why there was none to go back to."""
     exit_code: int | None = None
     """What the code gave to ``SystemExit``, if that is how it ended."""
     execution_count: int | None = None
+    results_left_out: int = 0
+    """Values that the code showed beyond what one execution may show."""
     usage: Usage = field(default_factory=Usage)
     enforced: tuple[str, ...] = ()
     """Names of the layers that were on, not of those that were asked for."""
@@ -221,12 +150,15 @@ class Execution:
         return {
             "status": self.status,
             "reason": self.reason,
+            "state": self.state,
+            "state_reason": self.state_reason,
             "text": self.text,
             "results": [result.to_dict() for result in self.results],
             "logs": self.logs.to_dict(),
             "error": self.error.to_dict() if self.error is not None else None,
             "exit_code": self.exit_code,
             "execution_count": self.execution_count,
+            "results_left_out": self.results_left_out,
             "usage": self.usage.to_dict(),
             "enforced": list(self.enforced),
             "files": [

@@ -20,31 +20,11 @@ from protocell._printable import printable_line
 from protocell.errors import FileError
 from protocell.limits import format_size
 
-EntryType = Literal["file", "dir", "link", "other"]
 Change = Literal["made", "changed"]
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE_MODE = 0o644  # never executable; the umask may take more away
 _SHOWN_IN_REPR = 8
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One name in a folder of the workspace; ``size`` is 0 for everything but a regular file."""
-
-    name: str
-    type: EntryType
-    size: int
-
-
-class Listing(list[Entry]):
-    """The entries of a folder by name; ``left_out`` says how many more there are, and why they are not here."""
-
-    def __init__(
-        self, entries: Iterable[Entry] = (), *, left_out: Mapping[str, int] | None = None
-    ) -> None:
-        super().__init__(entries)
-        self.left_out: Mapping[str, int] = MappingProxyType(dict(left_out or {}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

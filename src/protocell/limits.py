@@ -28,6 +28,7 @@ _SIZE = re.compile(
 # bounds catch a slip (bytes for MiB, milliseconds for seconds); they do not judge what is wise.
 _SECONDS = {
     "wall_seconds": (0.001, 24 * HOUR),
+    "grace_seconds": (0.0, 60.0),
     "cpu_seconds": (0.001, 7 * 24 * HOUR),
 }
 _SIZES = {
@@ -38,6 +39,7 @@ _SIZES = {
     "output_bytes": (1 * KIB, 1 * GIB),
     "output_total_bytes": (1 * KIB, 1 * TIB),
     "result_bytes": (1 * KIB, 64 * MIB),
+    "results_bytes": (1 * KIB, 256 * MIB),
     "files_out_bytes": (0, 16 * TIB),
 }
 _COUNTS = {
@@ -58,6 +60,8 @@ class Limits(Settings):
 
     wall_seconds: Converted[float, float] = Converted(30.0)
     """Time on the clock for one execution."""
+    grace_seconds: Converted[float, float] = Converted(1.0)
+    """Time between KeyboardInterrupt, which a stop begins with, and the kill that ends what goes on."""
     cpu_seconds: Converted[float, float] = Converted(60.0)
     """Processor time of all processes together, for one execution and what it leaves running."""
     memory_bytes: Converted[int | str, int] = Converted(1 * GIB)
@@ -76,8 +80,10 @@ class Limits(Settings):
     """Kept of standard output, and of standard error: half from the head, half from the tail."""
     output_total_bytes: Converted[int | str, int] = Converted(64 * MIB)
     """Written to both together; above it the execution ends with ``output_limit``."""
-    result_bytes: Converted[int | str, int] = Converted(256 * KIB)
-    """Kept of the value of the last expression."""
+    result_bytes: Converted[int | str, int] = Converted(1 * MIB)
+    """Sent of one value that is shown, all of its forms together; what is over becomes a file in the workspace."""
+    results_bytes: Converted[int | str, int] = Converted(8 * MIB)
+    """The same for all values that one execution shows."""
     files_out: int = 256
     """Files reported as made or changed by one execution."""
     files_out_bytes: Converted[int | str, int] = Converted(256 * MIB)
@@ -93,14 +99,16 @@ class Limits(Settings):
 
     def __str__(self) -> str:
         return (
-            f"wall {format_seconds(self.wall_seconds)}, CPU {format_seconds(self.cpu_seconds)}, "
+            f"wall {format_seconds(self.wall_seconds)}, "
+            f"grace {format_seconds(self.grace_seconds)}, CPU {format_seconds(self.cpu_seconds)}, "
             f"memory {format_size(self.memory_bytes)}, {self.processes} processes, "
             f"{self.open_files} open files, {format_size(self.file_bytes)} per file, "
             f"workspace {format_size(self.workspace_bytes)} and {self.workspace_inodes} inodes, "
             f"tmp {format_size(self.tmp_bytes)}, "
             f"output {format_size(self.output_bytes)} kept of each stream and "
             f"{format_size(self.output_total_bytes)} written, "
-            f"result {format_size(self.result_bytes)}, "
+            f"result {format_size(self.result_bytes)} each and "
+            f"{format_size(self.results_bytes)} together, "
             f"{self.files_out} files and {format_size(self.files_out_bytes)} out"
         )
 

@@ -20,7 +20,7 @@ from pathlib import PurePosixPath
 from typing import Any, Self, get_args
 
 from protocell._fields import Converted, Settings, keep, quoted, refuse_other_than_mapping
-from protocell._layers import Isolation, check_layers_agree, checked_layers
+from protocell._layers import LIMITS_IN_TRUTH, Isolation, check_layers_agree, checked_layers
 from protocell._printable import is_printable_line
 from protocell.environment import Environment, module_names
 from protocell.errors import PolicyError
@@ -164,6 +164,7 @@ class Policy(Settings):
         lines = [
             f"isolation: {self.isolation}",
             f"limits: {self.limits}",
+            *LIMITS_IN_TRUTH[self.isolation],
             f"mounts: {'; '.join(str(mount) for mount in self.mounts) or 'none'}",
             f"imports: {_imports_text(self.deny_imports, self.allow_imports)}",
             f"variables: {', '.join(self.envs) or 'none'}",

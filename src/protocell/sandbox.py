@@ -2,116 +2,218 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import Literal, Self, overload
+from typing import Self
 
-from protocell._core import Core, OnText, run_once
+from protocell._filesystem import Filesystem
+from protocell._house import Choices, House, living
+from protocell._listeners import OnError, OnResult, OnText
+from protocell._once import run_once
+from protocell._streaming import stream
 from protocell._transfer import Content
 from protocell._waiter import BlockingWaiter, drive
-from protocell.errors import FileError, PolicyError
+from protocell.context import Context
+from protocell.events import Event
 from protocell.execution import Execution
-from protocell.files import Entry, Listing
+from protocell.filesystem import Files
+from protocell.info import SandboxInfo, info_of
 from protocell.policy import Policy
+from protocell.shell import Commands
 
-
-class Files:
-    """The workspace of a sandbox, ``/home/user``, from outside."""
-
-    def __init__(self, core: Core) -> None:
-        self._core = core
-
-    def write(self, path: str, data: Content) -> Entry:
-        """Put a file there: bytes, text (as UTF-8) or, given a ``pathlib.Path``, a file of the host.
-
-        Raises:
-            FileError: the path leaves the workspace, or there is no room.
-        """
-        return drive(self._core.write_file(path, data))
-
-    @overload
-    def read(self, path: str, format: Literal["text"] = "text") -> str: ...
-    @overload
-    def read(self, path: str, format: Literal["bytes"]) -> bytes: ...
-    def read(self, path: str, format: Literal["text", "bytes"] = "text") -> str | bytes:
-        """The content of a regular file, as text (UTF-8) or bytes.
-
-        Raises:
-            FileError: it is not there, not a regular file, larger than ``files_out_bytes``, not text.
-        """
-        return as_format(drive(self._core.read_file(path)), path, format)
-
-    def list(self, path: str = "/home/user") -> Listing:
-        """What is in a folder, by name.
-
-        Raises:
-            FileError: there is no such folder.
-        """
-        return drive(self._core.list_files(path))
-
-
-def as_format(content: bytes, path: str, format: str) -> str | bytes:
-    """Bytes as they are, or as text."""
-    if format == "bytes":
-        return content
-    if format != "text":
-        raise PolicyError(f"format is {format!r}; allowed is 'text' or 'bytes'")
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        text = f"{path!r} is not UTF-8 text (byte {error.start}); use format='bytes'"
-        raise FileError(text, path=path) from error
+# For a class that has a method ``list``.
+Infos = list[SandboxInfo]
+Contexts = list[Context]
 
 
 class Sandbox:
     """An isolated place where code runs and variables live on from call to call.
 
     It is made when it is first used, and gone after ``with``, after ``close`` or ``kill``, when it is
-    garbage-collected, or when this process ends.  One execution at a time.
+    garbage-collected, when its ``timeout`` is over, or when this process ends.
+
+    ``envs`` and ``cwd`` are for all that runs here; ``timeout`` is the sandbox's own time in seconds;
+    ``metadata`` is only kept.  With ``checkpoints`` an interpreter that is ended goes on from a frozen copy of
+    what it was before that execution (True: three are kept; or how many).
+
+    Raises:
+        PolicyError: an argument is wrong.
     """
 
-    def __init__(self, policy: Policy | None = None) -> None:
-        self._core = Core(policy, BlockingWaiter())
-        self.files = Files(self._core)
+    def __init__(
+        self,
+        policy: Policy | None = None,
+        *,
+        envs: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        timeout: float | None = None,
+        metadata: Mapping[str, str] | None = None,
+        checkpoints: bool | int = False,
+    ) -> None:
+        waiter = BlockingWaiter()
+        choices = Choices(
+            envs=envs, cwd=cwd, timeout=timeout, metadata=metadata, checkpoints=checkpoints
+        )
+        self._house = House(policy, waiter, choices)
+        self.files = Files(Filesystem(self._house.main.core, waiter))
+        self.commands = Commands(self._house)
+        self.context = Context(self._house, self._house.main)
+
+    @classmethod
+    def create(
+        cls,
+        policy: Policy | None = None,
+        *,
+        envs: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        timeout: float | None = None,
+        metadata: Mapping[str, str] | None = None,
+        checkpoints: bool | int = False,
+    ) -> Self:
+        """As the constructor, and made at once; the caller closes it."""
+        sandbox = cls(
+            policy,
+            envs=envs,
+            cwd=cwd,
+            timeout=timeout,
+            metadata=metadata,
+            checkpoints=checkpoints,
+        )
+        return sandbox.__enter__()
+
+    @staticmethod
+    def list() -> Infos:
+        """The sandboxes of this process that are there, of both faces, the oldest first."""
+        return [info_of(house) for house in living()]
+
+    @property
+    def sandbox_id(self) -> str:
+        """Its name, which no other has."""
+        return self._house.id
 
     @property
     def policy(self) -> Policy:
         """What the code may do."""
-        return self._core.policy
+        return self._house.policy
+
+    def get_info(self) -> SandboxInfo:
+        """What is known of it."""
+        return info_of(self._house)
+
+    def is_running(self) -> bool:
+        """Whether it is there: made, not closed, its time not over, nobody killed it."""
+        return self._house.is_running
+
+    def set_timeout(self, timeout: float) -> None:
+        """From now on the sandbox has so many seconds; it ends then, whatever runs."""
+        self._house.set_timeout(timeout)
+
+    # -- code -------------------------------------------------------------------------------------
 
     def run_code(
         self,
         code: str,
         *,
+        context: Context | None = None,
         timeout: float | None = None,
+        envs: Mapping[str, str] | None = None,
+        wait: bool = False,
         on_stdout: OnText | None = None,
         on_stderr: OnText | None = None,
+        on_result: OnResult | None = None,
+        on_error: OnError | None = None,
     ) -> Execution:
-        """Run code; ``timeout`` in seconds is for this call, in place of ``limits.wall_seconds``.
+        """Run code, in the default context or another one.
+
+        ``timeout`` in seconds and ``envs`` are for this call. While other code runs there the call is refused,
+        or waits for its turn (``wait=True``). The callbacks are called as text, results and the error come.
 
         Raises:
             PolicyError: the arguments are wrong; nothing ran.
             BusyError: other code is running here.
             ClosedError, SandboxDiedError, UnsupportedError, SetupError: there is no sandbox.
         """
-        return drive(
-            self._core.run_code(code, timeout=timeout, on_stdout=on_stdout, on_stderr=on_stderr)
+        return (context or self.context).run_code(
+            code,
+            timeout=timeout,
+            envs=envs,
+            wait=wait,
+            on_stdout=on_stdout,
+            on_stderr=on_stderr,
+            on_result=on_result,
+            on_error=on_error,
         )
 
-    def interrupt(self) -> None:
-        """Raise KeyboardInterrupt in the code that is running; from another thread."""
-        self._core.interrupt()
+    def stream(
+        self,
+        code: str,
+        *,
+        context: Context | None = None,
+        timeout: float | None = None,
+        envs: Mapping[str, str] | None = None,
+        wait: bool = False,
+    ) -> Iterator[Event]:
+        """Run code and iterate over what it tells: ``Output``, ``Result``, ``ExecutionError``, ``Execution``.
+
+        The last one is the execution. Leaving the loop early ends the code.
+        """
+        core = (context or self.context).core
+        return stream(
+            lambda listeners, waiter: core.run_code(
+                code, timeout=timeout, envs=envs, wait=wait, listeners=listeners, waiter=waiter
+            )
+        )
+
+    def interrupt(self) -> bool:
+        """Stop the code of the default context, from another thread; whether there was any.
+
+        KeyboardInterrupt first; what goes on after ``limits.grace_seconds`` is killed.
+        """
+        return self.context.interrupt()
+
+    cancel = interrupt
+
+    # -- contexts ---------------------------------------------------------------------------------
+
+    def create_code_context(
+        self,
+        cwd: str | None = None,
+        envs: Mapping[str, str] | None = None,
+        *,
+        checkpoints: bool | int = False,
+    ) -> Context:
+        """One more live interpreter: it shares the workspace and the limits, and nothing else."""
+        made = drive(self._house.create_context(cwd, envs, checkpoints=checkpoints))
+        return Context(self._house, made)
+
+    def list_code_contexts(self) -> Contexts:
+        """Those that there are, the default one first."""
+        return [Context(self._house, member) for member in self._house.members()]
+
+    def restart_code_context(self, context: Context | str) -> None:
+        """A fresh interpreter in its place; files stay."""
+        self._context(context).restart()
+
+    def remove_code_context(self, context: Context | str) -> None:
+        """End it with all that it started."""
+        self._context(context).close()
+
+    def _context(self, context: Context | str) -> Context:
+        name = context if isinstance(context, str) else context.id
+        return Context(self._house, self._house.member(name))
+
+    # -- end --------------------------------------------------------------------------------------
 
     def kill(self) -> None:
         """End the sandbox with everything in it; from any thread."""
-        self._core.close()
+        self._house.close()
 
     def close(self) -> None:
         """The same as ``kill``."""
-        self._core.close()
+        self._house.close()
 
     def __enter__(self) -> Self:
-        drive(self._core.open())
+        drive(self._house.main.core.open())
         return self
 
     def __exit__(

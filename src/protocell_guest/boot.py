@@ -11,7 +11,7 @@ if sys.version_info < (3, 11):  # noqa: UP036  (any interpreter may be asked to 
     sys.exit("Python 3.11 or later is needed, and this is %d.%d" % sys.version_info[:2])  # noqa: UP031
 
 
-def boot(path: str, arguments: tuple[int, int, list[str]]) -> None:
+def boot(path: str, arguments: tuple[int, int, list[str], str]) -> None:
     """Import the package around ``path`` and run the zygote."""
     folder = os.path.dirname(path)
     spec = importlib.util.spec_from_file_location(

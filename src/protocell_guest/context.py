@@ -19,113 +19,37 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from protocell_guest import jail, wire
-from protocell_guest.guest import loop, randomness
-from protocell_guest.guest.interpreter import Interpreter
-from protocell_guest.kernel import cgroups, children, namespaces
-from protocell_guest.plan import HOME, NO_SETTINGS, Plan, Settings
+from protocell_guest.guest import copies, loop, randomness, shells
+from protocell_guest.guest.interrupts import Interrupts
+from protocell_guest.kernel import children, namespaces, processes
+from protocell_guest.plan import HOME
+from protocell_guest.recipe import READY, Go, Ground, Recipe
 from protocell_guest.template import Template
 
-READY = b"!"
+OOM_SCORE_OF_CODE = 500
+OOM_SCORE_OF_COPY = 250  # between the code and init
+WAKE = copies.WAKE
 
-_OOM_SCORE_OF_CODE = b"500"
 _UNEXPECTED = 70  # EX_SOFTWARE of sysexits.h
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """What init has for every context of its sandbox.
-
-    ``letter`` is a file in memory with the settings, as the host wrote them; None where there are none.
-    """
-
-    plan: Plan
-    letter: int | None
-    leaf: cgroups.Leaf | None
-    inherited_data: int
-    control: socket.socket
-    warm: Callable[[], None]
-
-    @property
-    def descriptors(self) -> tuple[int, ...]:
-        """What must stay open for it."""
-        held = self.leaf.descriptors if self.leaf is not None else ()
-        letter = (self.letter,) if self.letter is not None else ()
-        return (self.control.fileno(), *letter, *held)
-
-    def settings(self) -> Settings:
-        """What only this sandbox may know."""
-        if self.letter is None:
-            return NO_SETTINGS
-        text = os.pread(self.letter, os.fstat(self.letter).st_size, 0)
-        return Settings.from_message(wire.decode_packet(text))
-
-
-@dataclass(frozen=True, slots=True)
-class Ground:
-    """What the first context built: init's private /proc, the workspace, and the layers that are on."""
-
-    proc: int
-    workspace: int
-    enforced: tuple[str, ...]
-
-    def hand_over(self, crib: socket.socket) -> None:
-        """Give init copies of it."""
-        wire.send_packet(crib, {"enforced": self.enforced}, [self.proc, self.workspace])
-
-    @classmethod
-    def receive(cls, crib: socket.socket) -> Ground | None:
-        """What the first context handed over; None if it ended before."""
-        message, descriptors = wire.recv_packet(crib)
-        if message is None:
-            return None
-        proc, workspace = descriptors
-        return cls(proc, workspace, tuple(message["enforced"]))
-
-
-@dataclass(frozen=True, slots=True)
-class Go:
-    """A pipe on which the zygote tells init and the first context that the id maps are written."""
-
-    reader: int
-    writer: int
-
-    @classmethod
-    def make(cls) -> Go:
-        """A new one."""
-        return cls(*os.pipe2(os.O_CLOEXEC))
-
-    def say(self) -> None:
-        """To both."""
-        os.write(self.writer, 2 * READY)
-
-    def wait(self) -> None:
-        """Until it is said; ends the process if the zygote is gone. The writer must be closed here."""
-        if os.read(self.reader, 1) != READY:
-            os._exit(1)
-        os.close(self.reader)
-
-    def close(self) -> None:
-        """Both ends."""
-        os.close(self.reader)
-        os.close(self.writer)
 
 
 def start(recipe: Recipe, template: Template, go: Go, crib: socket.socket) -> int:
     """Fork the first context, which waits for the id maps and builds the sandbox."""
-    return _fork(lambda: _First(recipe, template, go, crib).run())
+    return fork(lambda: _First(recipe, template, go, crib).run())
 
 
-def restart(recipe: Recipe, ground: Ground, number: int) -> int:
+def restart(recipe: Recipe, ground: Ground, number: int, *, is_branch: bool = False) -> int:
     """Fork a further context, which announces itself to the host as the answer to this request."""
-    return _fork(lambda: _Next(recipe, ground, number).run())
+    return fork(lambda: _Next(recipe, ground, number, is_branch=is_branch).run())
 
 
-def _fork(live: Callable[[], None]) -> int:
+def fork(live: Callable[[], None]) -> int:
+    """A child that does nothing but this; returns its pid."""
     pid = os.fork()
     if pid == 0:
         _run(live)
@@ -142,95 +66,129 @@ def _run(live: Callable[[], None]) -> NoReturn:
     os._exit(0)
 
 
-class _Context:
-    """The child's side."""
+class Streams(NamedTuple):
+    """What the host is to have of a process that will run code."""
+
+    stdout: int
+    stderr: int
+    folder: int  # of the process, in the private /proc
+
+
+class Confined:
+    """A process that gives up everything before it runs code; the child's side."""
 
     def __init__(self, recipe: Recipe, number: int) -> None:
-        self._recipe = recipe
-        self._number = number
-        self._steps = jail.Steps(waive=frozenset(recipe.plan.waive))
+        self.recipe = recipe
+        self.number = number
+        self.steps = jail.Steps(waive=frozenset(recipe.plan.waive))
 
     def run(self) -> None:
-        """Confine this process, announce it, and serve the host until end of file."""
+        """Confine this process, announce it, and let the code have it."""
         try:
-            self._settings = self._recipe.settings()
-            ground = self._take_ground()
+            self.settings = self.recipe.settings()
+            ground = self.take_ground()
             if ground is None:
                 return
-            self._steps.enforced = list(ground.enforced)
-            channel = self._get_ready(ground)
+            self.steps.enforced = list(ground.enforced)
+            self.get_ready(ground)
         except (jail.StepError, OSError) as error:
             self._tell_failure(error)
             return
-        loop.serve(channel, self._interpreter, self._interrupts, idle=self._recipe.warm)
+        self.go_on()
 
-    def _take_ground(self) -> Ground | None:
+    def take_ground(self) -> Ground | None:
         """What stands when the place is built; None if init is gone."""
         raise NotImplementedError
 
-    def _get_ready(self, ground: Ground) -> socket.socket:
-        """Everything up to the first request; returns the channel on which it will come."""
+    def get_ready(self, ground: Ground) -> None:
+        """Everything up to the first line of code, the announcement to the host included."""
+        raise NotImplementedError
+
+    def go_on(self) -> None:
+        """The code's part."""
+        raise NotImplementedError
+
+    def confine(self, ground: Ground) -> Streams:
+        """Pipes in place of the streams, the environment, and every layer."""
         # Neither init, from which this was forked, nor who has changed ids is dumpable: then the files
         # in /proc are not this process's own.  Nobody else runs here now who could make use of it.
         jail.set_dumpable(dumpable=True)
-        _become_preferred_victim(ground.proc)
-        folder = _own_folder(ground.proc)
-        channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        set_oom_score(ground.proc, os.getpid(), OOM_SCORE_OF_CODE)
+        folder = folder_of(ground.proc, os.getpid())
         out_reader, out_writer = os.pipe2(os.O_CLOEXEC)
         err_reader, err_writer = os.pipe2(os.O_CLOEXEC)
         loop.redirect_output(out_writer, err_writer)
-        os.environ.update(self._settings.envs)
-        self._confine()
-        randomness.refresh()
-        self._interrupts = loop.Interrupts()
-        self._interpreter = Interpreter(
-            deny_imports=self._settings.deny_imports, allow_imports=self._settings.allow_imports
-        )
-        self._greet([theirs.fileno(), out_reader, err_reader, ground.workspace, folder])
-        channel = loop.move_channel(channel)
-        jail.close_all_above(channel.fileno())
-        jail.limit_descriptors(self._recipe.plan)
-        return channel
-
-    def _tell_failure(self, error: jail.StepError | OSError) -> None:
-        step = error.step if isinstance(error, jail.StepError) else "setup"
-        detail = error.detail if isinstance(error, jail.StepError) else str(error)
-        message = {"event": "failed", "number": self._number, "step": step, "detail": detail}
-        wire.send_packet(self._recipe.control, message | {"errno": error.errno or 0})
-
-    def _confine(self) -> None:
-        recipe, steps = self._recipe, self._steps
-        steps.run("cgroup-namespace", self._enter_cgroup)
+        os.environ.update(self.settings.envs)
+        recipe, steps = self.recipe, self.steps
+        self._enter_cgroup()
+        steps.run("cgroup-namespace", namespaces.unshare_cgroup)
         jail.confine(
             recipe.plan,
             steps,
             counted=recipe.leaf is not None,
             inherited_data=recipe.inherited_data,
         )
+        return Streams(out_reader, err_reader, folder)
 
     def _enter_cgroup(self) -> None:
         """The code and all it starts, but not init, which has to live when memory runs out."""
-        leaf = self._recipe.leaf
+        leaf = self.recipe.leaf
         if leaf is not None:
             leaf.enter()
-            self._steps.enforced.append(leaf.layer)
-        namespaces.unshare_cgroup()
+            self.steps.enforced.append(leaf.layer)
 
-    def _greet(self, far: list[int]) -> None:
-        self._steps.enforced.append("closed-descriptors")  # a moment later, or there is no context
-        greeting = {"event": "context", "number": self._number, "enforced": self._steps.enforced}
-        wire.send_packet(self._recipe.control, greeting, far)
+    def greet(self, event: str, far: list[int]) -> None:
+        """Tell the host what is enforced, and hand over its ends."""
+        self.steps.enforced.append("closed-descriptors")  # a moment later, or nothing runs here
+        greeting = {"event": event, "number": self.number, "enforced": self.steps.enforced}
+        wire.send_packet(self.recipe.control, greeting, far)
+
+    def _tell_failure(self, error: jail.StepError | OSError) -> None:
+        step = error.step if isinstance(error, jail.StepError) else "setup"
+        detail = error.detail if isinstance(error, jail.StepError) else str(error)
+        message = {"event": "failed", "number": self.number, "step": step, "detail": detail}
+        wire.send_packet(self.recipe.control, message | {"errno": error.errno or 0})
+
+
+class _Context(Confined):
+    """One that becomes an interpreter."""
+
+    def get_ready(self, ground: Ground) -> None:
+        channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        streams = self.confine(ground)
+        randomness.refresh()
+        self._interrupts = Interrupts()
+        # Imports in the template may have found that there is no such folder, which is remembered.
+        sys.path_importer_cache.pop(HOME, None)
+        self._interpreter = shells.make(
+            self.recipe.taste.shell,
+            deny_imports=self.settings.deny_imports,
+            allow_imports=self.settings.allow_imports,
+        )
+        out, err, folder = streams
+        self.greet("context", [theirs.fileno(), out, err, ground.workspace, folder])
+        self._channel = loop.move_channel(channel)
+        jail.close_all_above(self._channel.fileno())
+        jail.limit_descriptors(self.recipe.plan)
+
+    def go_on(self) -> None:
+        doubles = loop.Doubles(processes.fork_sibling, processes.take_in_orphans)
+        server = loop.Server(self._channel, self._interpreter, self._interrupts, doubles)
+        server.serve(idle=self.recipe.taste.warm)
 
 
 class _Next(_Context):
     """One that finds the place built."""
 
-    def __init__(self, recipe: Recipe, ground: Ground, number: int) -> None:
+    def __init__(self, recipe: Recipe, ground: Ground, number: int, *, is_branch: bool) -> None:
         super().__init__(recipe, number)
         self._ground = ground
+        self._is_branch = is_branch
 
-    def _take_ground(self) -> Ground:
+    def take_ground(self) -> Ground:
         children.forget()
+        if self._is_branch:  # what it starts is told from the rest by standing below it
+            processes.take_in_orphans()
         os.fchdir(self._ground.workspace)
         return self._ground
 
@@ -244,7 +202,7 @@ class _First(_Context):
         self._go = go
         self._crib = crib
 
-    def _take_ground(self) -> Ground | None:
+    def take_ground(self) -> Ground | None:
         os.close(self._go.writer)
         self._go.wait()
         ground = self._build(self._template)
@@ -252,25 +210,25 @@ class _First(_Context):
         return ground if self._crib.recv(1) == READY else None
 
     def _build(self, template: Template) -> Ground:
-        steps = self._steps
-        proc = jail.enter(self._recipe.plan, self._settings, template, steps)
+        steps = self.steps
+        proc = jail.enter(self.recipe.plan, self.settings, template, steps, self.recipe.workspace)
         steps.enforced.append("clean-environment")
-        if self._recipe.leaf is None:
+        if self.recipe.leaf is None:
             steps.enforced.append("memory-watch")
         workspace = os.open(HOME, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         return Ground(proc, workspace, tuple(steps.enforced))
 
 
-def _own_folder(proc: int) -> int:
-    """This process's folder in the private /proc; its files are the process's while it is dumpable."""
-    return os.open(str(os.getpid()), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=proc)
+def folder_of(proc: int, pid: int) -> int:
+    """A process's folder in the private /proc; its files are the process's while it is dumpable."""
+    return os.open(str(pid), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=proc)
 
 
-def _become_preferred_victim(proc: int) -> None:
-    """If memory runs out, the kernel shall end the code and not init."""
-    path = f"{os.getpid()}/oom_score_adj"
+def set_oom_score(proc: int, pid: int, score: int) -> None:
+    """Whom the kernel shall end first if memory runs out: the highest."""
+    path = f"{pid}/oom_score_adj"
     descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC, dir_fd=proc)
     try:
-        os.write(descriptor, _OOM_SCORE_OF_CODE)
+        os.write(descriptor, str(score).encode())
     finally:
         os.close(descriptor)

@@ -15,7 +15,8 @@ it make.  Then it reads back from the kernel what is on.  The context tells the 
 told it with (``close_all_above``), and only then reads the first byte of a request.
 
 A step that fails stops everything: ``StepError`` names it.  Only layers that the plan waives by
-name may be missing, and then they are not in the list of what is enforced.
+name may be missing, if the machine does not have them, and then they are not in the list of what is
+enforced.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from protocell_guest.kernel import (
     namespaces,
     seccomp,
 )
-from protocell_guest.plan import HOME, Plan, Settings
+from protocell_guest.plan import HOME, NOT_HERE, Plan, Settings
 from protocell_guest.template import (
     DEVICES,
     HOST,
@@ -76,7 +77,7 @@ class Steps:
         try:
             step()
         except OSError as error:
-            if layer not in self.waive:
+            if layer not in self.waive or error.errno not in NOT_HERE:
                 raise StepError(layer, error) from error
             return
         if layer not in self.enforced:
@@ -102,8 +103,13 @@ class _Trees:
     mounts: list[tuple[int, str]]  # the policy's; folders as places (O_PATH), files as copies
 
 
-def enter(plan: Plan, settings: Settings, template: Template, steps: Steps) -> int:
-    """Build the file tree and the network of the sandbox; returns init's private /proc."""
+def enter(
+    plan: Plan, settings: Settings, template: Template, steps: Steps, workspace: int | None
+) -> int:
+    """Build the file tree and the network of the sandbox; returns init's private /proc.
+
+    ``workspace`` is the detached mount of another sandbox's, or None for a new one.
+    """
     taken: list[_Trees] = []
     proc: list[int] = []
     steps.enforced += ["user-namespace", "pid-namespace", "ipc-namespace"]
@@ -115,7 +121,7 @@ def enter(plan: Plan, settings: Settings, template: Template, steps: Steps) -> i
     steps.run("network-namespace", namespaces.loopback_up)
     # Before the read-only /proc is there: beside one the kernel gives no writable one.
     steps.run("new-root", lambda: proc.append(mounts.open_private_proc()))
-    steps.run("new-root", lambda: _build_root(plan, template, taken[0]))
+    steps.run("new-root", lambda: _build_root(plan, template, taken[0], workspace))
     steps.run("user-namespace", lambda: namespaces.forbid_nesting(proc[0]))
     steps.enforced.remove("mounts")  # a step, and no protection
     return proc[0]
@@ -125,16 +131,28 @@ def _take(settings: Settings, template: Template) -> _Trees:
     return _Trees(
         root=mounts.take(template.root),
         late=[(mounts.take(source), target) for source, target in template.late],
-        mounts=[(_take_mount(HOST + source), target) for source, target in settings.mounts],
+        mounts=[
+            (_take_mount(HOST + source, template), target) for source, target in settings.mounts
+        ],
     )
 
 
-def _take_mount(source: str) -> int:
+def _take_mount(source: str, template: Template) -> int:
+    """A folder as a place, of which the mapped user makes a view; a file out of a view made here.
+
+    The folder of a file may be closed to the mapped user where the file is not: the view is the host
+    user's, and who opens the file is asked for rights to it all the same.
+    """
     place = os.open(source, os.O_PATH | os.O_CLOEXEC)
     if is_folder(place):
         return place
     os.close(place)
-    return mounts.take(source)
+    above, name = os.path.split(source)
+    folder = os.open(above, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return mounts.take_one_file(folder, name, f"{template.root}/proc")
+    finally:
+        os.close(folder)
 
 
 def clear_scratch(plan: Plan, template: Template) -> None:
@@ -151,13 +169,16 @@ def _mount_scratch(plan: Plan, place: str) -> None:
     mounts.mount_tmpfs(place, size=size, inodes=inodes, mode=0o1777)
 
 
-def _build_root(plan: Plan, template: Template, trees: _Trees) -> None:
+def _build_root(plan: Plan, template: Template, trees: _Trees, workspace: int | None) -> None:
     # A copy over itself: the one that came with the namespace is locked, and no root can be made of it.
     mounts.put(trees.root, template.root)
     os.chdir(template.root)
     views = [(_view(place), target) for place, target in trees.mounts]
-    space, inodes = plan.limits["workspace_bytes"], plan.limits["workspace_inodes"]
-    mounts.mount_tmpfs(HOME.lstrip("/"), size=space, inodes=inodes, mode=0o755)
+    if workspace is None:
+        space, inodes = plan.limits["workspace_bytes"], plan.limits["workspace_inodes"]
+        mounts.mount_tmpfs(HOME.lstrip("/"), size=space, inodes=inodes, mode=0o755)
+    else:
+        mounts.put(workspace, HOME.lstrip("/"))
     for place in _SCRATCH:
         _mount_scratch(plan, place.lstrip("/"))
     for tree, target in (*trees.late, *views):
@@ -172,12 +193,14 @@ def _build_root(plan: Plan, template: Template, trees: _Trees) -> None:
 
 
 def _view(place: int) -> int:
-    """A folder of the host without its sockets and FIFOs; a file as it is."""
+    """A folder of the host without its sockets and FIFOs; a file is out of a view already."""
     if not is_folder(place):
         return place
     empty = os.open("proc", os.O_PATH | os.O_CLOEXEC)  # the mount point, nothing there yet
     try:
         return mounts.take_files_only(place, empty)
+    except OSError as error:
+        raise StepError("mounts", error) from error
     finally:
         os.close(empty)
         os.close(place)

@@ -7,10 +7,18 @@ over the control socket to init alone.
 
 from __future__ import annotations
 
+import errno
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 HOME = "/home/user"
+
+# What a machine answers that does not have a layer, or that forbids it: then, and only then, a layer that
+# is waived may be missing. Whatever may be otherwise in a moment (no descriptor, no memory, no room) is a
+# failure. EINVAL: a kernel built without it; E2BIG: as many rulesets as may be are on already (landlock(7)).
+NOT_HERE = frozenset(
+    {errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.E2BIG}
+)
 
 Pairs = tuple[tuple[str, str], ...]
 

@@ -10,6 +10,7 @@ is preloaded may take long, and the host's end must end it; the file tree is ent
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import gc
 import importlib
@@ -17,19 +18,22 @@ import os
 import resource
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from protocell_guest import janitor, wire
 from protocell_guest.guest import loop, signals, warmups
+from protocell_guest.guest.shells import Kind
 from protocell_guest.kernel import cgroups, seccomp
+from protocell_guest.recipe import Taste
 from protocell_guest.template import enter_own_tree
 from protocell_guest.zygote import Zygote
 
 
-def facts() -> dict[str, Any]:
-    """What the host must know of this interpreter to bind the right folders."""
+def facts(*, no_cgroup: str) -> dict[str, Any]:
+    """What the host must know of this interpreter to bind the right folders, and to say what is missing."""
     return {
+        "no_cgroup": no_cgroup,
         "version": sys.version.split()[0],
         "executable": sys.executable,
         "prefixes": sorted({sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}),
@@ -37,17 +41,37 @@ def facts() -> dict[str, Any]:
     }
 
 
-def _claim_cgroup() -> cgroups.Group | None:
-    """A cgroup to make leaves in, where this user can have one; a janitor sees to its end."""
+# Of these it cannot be said that there is no cgroup here.
+_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
+
+
+def _claim_cgroup(requests: socket.socket) -> tuple[cgroups.Group | None, str]:
+    """A cgroup to make leaves in, where this user can have one, or why not; a janitor sees to its end."""
     try:
         group = cgroups.open_group(movable=(os.getpid(),))
     except OSError as error:
+        if error.errno in _EXHAUSTED:
+            _fail(requests, "cgroup", error)
         # It looked possible and was not: init watches memory instead, and says so on every result.
-        sys.stderr.write(f"no cgroup could be made: {error}\n")
-        return None
-    if group is not None:
+        return None, f"it looked possible, and was refused: {error}"
+    if group is None:
+        absent = cgroups.find(movable=(os.getpid(),))
+        return None, f"{absent.reason}; {absent.remedy}" if isinstance(
+            absent, cgroups.Absent
+        ) else ""
+    try:
         janitor.fork(group.hierarchy)
-    return group
+    except OSError as error:
+        group.remove()
+        _fail(requests, "cgroup", error)
+    return group, ""
+
+
+def _put_programs_first() -> None:
+    """``pytest``, ``pip`` and ``python`` in a shell are those of this environment, as where it is activated."""
+    folder, path = os.path.dirname(sys.executable), os.environ["PATH"]
+    if folder not in path.split(":"):
+        os.environ["PATH"] = f"{folder}:{path}"
 
 
 def _raise_own_limit() -> None:
@@ -61,6 +85,12 @@ def _end_with_host(requests: socket.socket, *, asked: bool) -> None:
     fcntl.fcntl(requests, fcntl.F_SETOWN, os.getpid())
     flags = fcntl.fcntl(requests, fcntl.F_GETFL) & ~os.O_ASYNC
     fcntl.fcntl(requests, fcntl.F_SETFL, flags | (os.O_ASYNC if asked else 0))
+
+
+def _fail(requests: socket.socket, step: str, error: OSError) -> NoReturn:
+    failure = {"event": "failed", "step": step, "errno": error.errno or 0, "detail": str(error)}
+    wire.send_packet(requests, failure)
+    sys.exit(1)
 
 
 def _give_up(requests: socket.socket, detail: str) -> NoReturn:
@@ -81,20 +111,37 @@ def _preload(names: Sequence[str], requests: socket.socket) -> None:
         )
 
 
+def _warmed(preload: Sequence[str], shell: Kind, requests: socket.socket) -> Callable[[], None]:
+    warm = warmups.for_packages(preload, shell)
+    try:
+        warm.template()
+    except ImportError as error:
+        _give_up(requests, f"{error}; install ipython in {sys.prefix}, or leave shell as it was")
+    return warm.context
+
+
+def _find_own_programs() -> None:
+    """What is installed beside the interpreter (pytest, and python itself) is found by its name."""
+    programs = os.path.join(sys.prefix, "bin")
+    path = os.environ.get("PATH", "")
+    if os.path.isdir(programs) and programs not in path.split(os.pathsep):
+        os.environ["PATH"] = os.pathsep.join([programs, path])
+
+
 def _enter_own_tree(requests: socket.socket) -> None:
     try:
         enter_own_tree()
     except OSError as error:
-        failure = {"event": "failed", "step": "clone", "errno": error.errno or 0}
-        wire.send_packet(requests, failure | {"detail": str(error)})
-        sys.exit(1)
+        _fail(requests, "clone", error)
 
 
-def main(requests_fd: int, host_pid: int, preload: Sequence[str]) -> NoReturn:
+def main(requests_fd: int, host_pid: int, preload: Sequence[str], shell: Kind) -> NoReturn:
     """Prepare, say hello, serve."""
     signals.clean_slate()
     os.umask(0o022)  # the host's may keep a sandbox's user out of the file tree that is built here
     os.environ.pop("LD_BIND_NOW", None)  # it was for this process
+    _put_programs_first()
+    _find_own_programs()
     requests = socket.socket(fileno=requests_fd)
     sys.argv = [""]  # as in an interactive interpreter: there is no program
     requests.set_inheritable(False)
@@ -105,15 +152,14 @@ def main(requests_fd: int, host_pid: int, preload: Sequence[str]) -> NoReturn:
     os.dup2(null, 0)
     os.close(null)
     loop.prepare_streams()
-    group = _claim_cgroup()
+    group, no_cgroup = _claim_cgroup(requests)
     _preload(preload, requests)
     _enter_own_tree(requests)
     seccomp.prepare(counted=group is not None)  # once, here; every context finds it made
-    warm = warmups.for_packages(preload)
-    warm.template()
+    warm = _warmed(preload, shell, requests)
     gc.collect()
     gc.freeze()
     _end_with_host(requests, asked=False)
-    wire.send_packet(requests, {"event": "hello", "facts": facts()})
-    Zygote(requests, host, group, warm.context).serve()
+    wire.send_packet(requests, {"event": "hello", "facts": facts(no_cgroup=no_cgroup)})
+    Zygote(requests, host, group, Taste(shell, warm)).serve()
     os._exit(0)

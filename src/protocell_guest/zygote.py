@@ -24,28 +24,36 @@ anything is loaded, which waits for the zygote's end: they go even after kill -9
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import socket
 import traceback
-from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, NamedTuple, NoReturn
 
-from protocell_guest import context, wire
+from protocell_guest import wire
 from protocell_guest.init import Init
 from protocell_guest.kernel import cgroups, limits, namespaces
 from protocell_guest.plan import Plan
+from protocell_guest.recipe import Go, Recipe, Taste
 from protocell_guest.template import Templates
 
 _REMOVE_MILLISECONDS = 20
+
+
+class _Leaf(NamedTuple):
+    """A cgroup, and the number of the sandbox for which it was made."""
+
+    name: int
+    cgroup: cgroups.Leaf
 
 
 class _Sandbox(NamedTuple):
     """What goes when its init has ended."""
 
     pid: int
-    leaf: cgroups.Leaf | None
+    leaf: _Leaf | None
 
 
 class Zygote:
@@ -56,12 +64,12 @@ class Zygote:
         requests: socket.socket,
         host: int,
         group: cgroups.Group | None,
-        warm: Callable[[], None],
+        taste: Taste,
     ) -> None:
         self._requests = requests
         self._host = host
         self._group = group
-        self._warm = warm
+        self._taste = taste
         self._self = os.pidfd_open(os.getpid())
         self._ids = namespaces.outer_ids()
         self._templates = Templates(counted=group is not None)
@@ -69,7 +77,7 @@ class Zygote:
         self._data = limits.data_in_use()
         self._sandboxes: dict[int, _Sandbox] = {}  # by init's pidfd
         self._ended: list[cgroups.Leaf] = []
-        self._count = 0
+        self._users: dict[int, int] = {}  # how many sandboxes share the cgroup of this one
         self._poll = select.poll()
 
     def serve(self) -> None:
@@ -95,9 +103,9 @@ class Zygote:
         if request is None:
             return False
         control = socket.socket(fileno=received[0])
-        letter = received[1] if len(received) > 1 else None
+        given = dict(zip(request["given"], received[1:], strict=True))
         try:
-            self._spawn(self._plan(request), control, letter)
+            self._spawn(self._plan(request), request, control, given)
         except (OSError, ValueError, KeyError) as error:
             failure = {
                 "event": "failed",
@@ -109,8 +117,8 @@ class Zygote:
                 wire.send_packet(control, failure)
         finally:
             control.close()
-            if letter is not None:
-                os.close(letter)
+            for descriptor in given.values():
+                os.close(descriptor)
         return True
 
     def _plan(self, request: dict[str, Any]) -> Plan:
@@ -120,24 +128,27 @@ class Zygote:
             self._plans[number] = Plan.from_message(request["plan"])
         return self._plans[number]
 
-    def _spawn(self, plan: Plan, control: socket.socket, letter: int | None) -> None:
+    def _spawn(
+        self, plan: Plan, request: dict[str, Any], control: socket.socket, given: dict[str, int]
+    ) -> None:
         template = self._templates.get(plan)
         with ExitStack() as ours, ExitStack() as unborn:
-            leaf = self._make_leaf(plan)
+            leaf = self._leaf_for(plan, request)
             if leaf is not None:
-                ours.callback(leaf.close)
-                unborn.callback(self._ended.append, leaf)
-            recipe = context.Recipe(
+                ours.callback(leaf.cgroup.close)
+                unborn.callback(self._let_go, leaf)
+            recipe = Recipe(
                 plan=plan,
-                letter=letter,
-                leaf=leaf,
+                letter=given.get("letter"),
+                workspace=given.get("workspace"),
+                leaf=leaf.cgroup if leaf is not None else None,
                 inherited_data=self._data,
                 control=control,
-                warm=self._warm,
+                taste=self._taste,
             )
             init = Init(recipe, template, self._self)
             ours.callback(init.close)
-            go = context.Go.make()
+            go = Go.make()
             ours.callback(go.close)
             pid, end = namespaces.clone_init()
             if pid == 0:
@@ -148,15 +159,29 @@ class Zygote:
             namespaces.write_id_maps(pid, *self._ids)
             go.say()
 
-    def _make_leaf(self, plan: Plan) -> cgroups.Leaf | None:
+    def _leaf_for(self, plan: Plan, request: dict[str, Any]) -> _Leaf | None:
+        """One of its own, or that of the sandbox beside which it is to be."""
         if self._group is None:
             return None
-        self._count += 1
-        return self._group.create(
-            f"box-{self._count}",
-            memory_bytes=plan.limits["memory_bytes"],
-            processes=plan.limits["processes"],
-        )
+        beside = request["beside"]
+        if beside is not None:
+            if beside not in self._users:
+                raise OSError(errno.ENOENT, "the sandbox beside which it was to be has ended")
+            leaf = _Leaf(beside, self._group.reopen(f"box-{beside}"))
+        else:
+            name = request["name"]
+            limit, processes = plan.limits["memory_bytes"], plan.limits["processes"]
+            cgroup = self._group.create(f"box-{name}", memory_bytes=limit, processes=processes)
+            leaf = _Leaf(name, cgroup)
+        self._users[leaf.name] = self._users.get(leaf.name, 0) + 1
+        return leaf
+
+    def _let_go(self, leaf: _Leaf) -> None:
+        """It goes with the last of its users."""
+        self._users[leaf.name] -= 1
+        if not self._users[leaf.name]:
+            del self._users[leaf.name]
+            self._ended.append(leaf.cgroup)
 
     def _reap(self, end: int) -> None:
         sandbox = self._sandboxes.pop(end)
@@ -164,14 +189,14 @@ class Zygote:
         os.close(end)
         os.waitpid(sandbox.pid, 0)
         if sandbox.leaf is not None:
-            self._ended.append(sandbox.leaf)
+            self._let_go(sandbox.leaf)
 
     def _remove_leaves(self) -> None:
         """Of sandboxes that have ended; the kernel lets go of a cgroup some time after its last process."""
         self._ended = [leaf for leaf in self._ended if not leaf.remove()]
 
 
-def _become(init: Init, go: context.Go) -> NoReturn:
+def _become(init: Init, go: Go) -> NoReturn:
     try:
         init.run(go)
     except BaseException:  # noqa: BLE001  (whatever it is, it must not run the zygote's loop)

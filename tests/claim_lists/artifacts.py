@@ -27,4 +27,16 @@ CLAIMS = (
         source="promise 67",
         attack=True,
     ),
+    Claim(
+        id="artifacts.downloads-land-in-the-folder",
+        sentence="What is downloaded lands as regular files below the given folder, none executable, or not at all.",
+        source="issue: Files; CVE-2025-31133",
+        attack=True,
+    ),
+    Claim(
+        id="artifacts.events-are-bounded",
+        sentence="What code does in a watched folder takes a bounded part of the host, and what is lost is told.",
+        source="issue: Files",
+        attack=True,
+    ),
 )

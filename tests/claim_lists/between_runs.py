@@ -43,5 +43,6 @@ CLAIMS = (
         id="between-runs.nothing-on-the-host",
         sentence="A run that leaves files, IPC objects, processes and listeners leaves none on the host.",
         source="promises 72, 73 and 74",
+        attack=True,
     ),
 )

@@ -19,6 +19,7 @@ CLAIMS = (
         id="conduct.no-field-lowers-a-protection",
         sentence="Nothing that the model controls (code, names, files, output) lowers a protection or widens a path.",
         source="promise 79; CVE-2026-25725",
+        attack=True,
     ),
     Claim(
         id="conduct.nothing-left",

@@ -13,6 +13,7 @@ CLAIMS = (
         id="files.no-host-passwd",
         sentence="The list of users inside is the sandbox's own.",
         source="issue: a minimal /etc",
+        attack=True,
     ),
     Claim(
         id="files.mounts-are-read-only",
@@ -30,6 +31,7 @@ CLAIMS = (
         id="files.no-persistence",
         sentence="What code writes to its home, start-up files included, is gone in the next sandbox.",
         source="promises 4 and 72",
+        attack=True,
     ),
     Claim(
         id="files.no-mounts",
@@ -59,30 +61,48 @@ CLAIMS = (
         id="files.no-cgroup-control",
         sentence="Control groups cannot be seen or changed.",
         source="promise 9",
+        attack=True,
     ),
     Claim(
         id="files.no-kernel-secrets",
         sentence="Kernel memory, messages and addresses cannot be read.",
         source="promise 10",
+        attack=True,
     ),
     Claim(
         id="files.own-tmp-and-shm",
         sentence="/tmp and /dev/shm are the sandbox's own.",
         source="promise 11",
+        attack=True,
     ),
     Claim(
         id="files.no-host-paths",
         sentence="Names of the host's folders and of the host are not told.",
         source="promise 12",
+        attack=True,
     ),
     Claim(
         id="files.no-descriptors",
         sentence="No descriptor of the host, the zygote or init is inherited.",
         source="promises 13 and 19; CVE-2024-21626",
+        attack=True,
     ),
     Claim(
         id="files.names-below-home-only",
         sentence="A file that is put in lies in the workspace, or is refused.",
         source="issue: Bad input",
+        attack=True,
+    ),
+    Claim(
+        id="files.changes-stay-inside",
+        sentence="What the host writes, renames, removes or uploads in a workspace changes nothing outside of it.",
+        source="issue: Files; CVE-2024-28185",
+        attack=True,
+    ),
+    Claim(
+        id="files.init-is-not-held-up",
+        sentence="No tree that code makes, however deep or wide or growing, holds up its removal or anything else.",
+        source="issue: Files",
+        attack=True,
     ),
 )

@@ -19,6 +19,7 @@ CLAIMS = (
         id="limits.after-the-end",
         sentence="What code leaves running between two executions stays under the limit of the first.",
         source="promises 55 and 62",
+        attack=True,
     ),
     Claim(
         id="limits.memory",
@@ -54,5 +55,6 @@ CLAIMS = (
         id="limits.each-its-own",
         sentence="Limits are each sandbox's own: one that reaches them leaves others theirs.",
         source="promise 59",
+        attack=True,
     ),
 )

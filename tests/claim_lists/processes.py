@@ -55,11 +55,13 @@ CLAIMS = (
         id="processes.no-core-dumps",
         sentence="A crash leaves no core, in the workspace or on the host, whatever core_pattern says.",
         source="promise 21",
+        attack=True,
     ),
     Claim(
         id="processes.suicide-is-local",
         sentence="Code that ends or stops itself and all it can reach harms no other sandbox and not the host.",
         source="promise 22",
+        attack=True,
     ),
     Claim(
         id="processes.daemons-end",
@@ -71,16 +73,19 @@ CLAIMS = (
         id="processes.all-gone-after-a-time-out",
         sentence="After a time-out nothing that the code started is left.",
         source="promise 24",
+        attack=True,
     ),
     Claim(
         id="processes.stopped-ones-end",
         sentence="Stopped processes end like others.",
         source="promise 25",
+        attack=True,
     ),
     Claim(
         id="processes.closed-stdio",
         sentence="Closed standard streams, or ones held open by others, change neither result nor status.",
         source="promise 26",
+        attack=True,
     ),
     Claim(
         id="processes.capped",

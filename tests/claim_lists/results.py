@@ -7,6 +7,7 @@ CLAIMS = (
         id="results.nothing-unpickled",
         sentence="What comes out is read as bounded JSON: nothing is unpickled, unmarshalled or evaluated.",
         source="promise 68; CVE-2025-14931",
+        attack=True,
     ),
     Claim(
         id="results.forged-frames",

@@ -25,21 +25,25 @@ CLAIMS = (
         id="secrets.clean-objects",
         sentence="No Python object inside holds a secret or an open descriptor of the host or the zygote.",
         source="promise 53",
+        attack=True,
     ),
     Claim(
         id="secrets.empty-stdin",
         sentence="Standard input is empty and not the host's.",
         source="promise 54",
+        attack=True,
     ),
     Claim(
         id="template.no-inherited-descriptors",
         sentence="Descriptors that the host left inheritable do not come through the zygote.",
         source="promises 13 and 19; the warm template's trap 2; CVE-2024-21626",
+        attack=True,
     ),
     Claim(
         id="template.no-inherited-state",
         sentence="Ignored and blocked signals and the file mode mask of the host are not the code's.",
         source="template traps",
+        attack=True,
     ),
     Claim(
         id="template.confinement-is-anew",

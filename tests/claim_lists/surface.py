@@ -19,6 +19,7 @@ CLAIMS = (
         id="surface.no-namespaces-without-the-filter",
         sentence="Behind the filter, the kernel's own quota allows no user namespace inside.",
         source="promise 44",
+        attack=True,
     ),
     Claim(
         id="surface.no-odd-sockets",
@@ -36,6 +37,7 @@ CLAIMS = (
         id="surface.no-other-abi",
         sentence="System calls through another ABI are not answered.",
         source="promise 48",
+        attack=True,
     ),
     Claim(
         id="surface.no-rights",
@@ -47,6 +49,7 @@ CLAIMS = (
         id="surface.set-user-id-is-nothing",
         sentence="A set-user-id program gives no rights.",
         source="promise 49",
+        attack=True,
     ),
     Claim(
         id="surface.prctl",
@@ -58,5 +61,6 @@ CLAIMS = (
         id="surface.own-sysv-ipc",
         sentence="System V IPC is the sandbox's own.",
         source="promise 50",
+        attack=True,
     ),
 )

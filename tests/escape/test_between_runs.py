@@ -329,6 +329,8 @@ def test_files_and_locks_are_gone_in_the_next_sandbox(trace: Trace) -> None:
 
 @pytest.mark.twin("between-runs.files")
 @cases(FILES)
+@pytest.mark.twin("files.no-persistence")
+@pytest.mark.twin("between-runs.nothing-on-the-host")
 def test_files_and_locks_stay_within_a_sandbox(trace: Trace) -> None:
     assert in_the_same(trace) == trace.something
 
@@ -342,6 +344,7 @@ def test_ipc_objects_are_gone_in_the_next_sandbox(trace: Trace) -> None:
 
 @pytest.mark.twin("between-runs.ipc")
 @cases(IPC)
+@pytest.mark.twin("surface.own-sysv-ipc")
 def test_ipc_objects_stay_within_a_sandbox(trace: Trace) -> None:
     assert in_the_same(trace) == trace.something
 

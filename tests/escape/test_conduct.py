@@ -58,6 +58,38 @@ def under_a_filter(code: str) -> Any:
 
 
 @pytest.mark.claim("conduct.fails-closed")
+@pytest.mark.parametrize("name", ["EMFILE", "ENFILE", "ENOMEM", "EAGAIN", "ENOSPC"])
+def test_an_error_that_will_pass_drops_no_layer_that_is_waived(name: str) -> None:
+    kind, _, text = under_a_filter(
+        f"""
+refuse("landlock_create_ruleset", {getattr(errno, name)})
+tell(outcome(Policy(waive=["landlock"])))
+"""
+    )
+
+    assert (kind, text.partition(":")[0]) == ("error", "SetupError")
+    assert f"landlock ({name}: " in text or f"landlock failed ({name}: " in text
+    assert "waive" not in text
+    assert "5.13" not in text
+
+
+@pytest.mark.claim("conduct.fails-closed")
+def test_want_of_memory_does_not_turn_the_cgroup_into_a_watch() -> None:
+    kind, _, text = under_a_filter(
+        f"""
+refuse("mkdir", {errno.ENOMEM})
+tell(outcome(Policy()))
+"""
+    )
+
+    assert (kind, text.partition(":")[0]) == ("error", "SetupError")
+    assert text.endswith(
+        "there is no memory left: end something, or raise the limit on memory (ulimit -v; that of "
+        "the container or the systemd unit, MemoryMax=)"
+    )
+
+
+@pytest.mark.claim("conduct.fails-closed")
 @pytest.mark.parametrize("code", [errno.ENOSYS, errno.EOPNOTSUPP])
 def test_without_landlock_nothing_runs_unless_it_is_waived_by_name(code: int) -> None:
     refused, waived = under_a_filter(
@@ -537,7 +569,7 @@ def test_inside_it_is_the_same_for_root_and_for_an_ordinary_user(inside: Inside)
 def test_the_code_is_nobody_of_the_host_and_never_root() -> None:
     with Sandbox() as sandbox:
         sandbox.run_code("open('mine', 'w').write('x')")
-        box = sandbox._core._place.box  # type: ignore[union-attr]
+        box = sandbox.context.core._place.box  # type: ignore[union-attr]
         owner = os.stat("mine", dir_fd=box.workspace).st_uid
 
     assert owner != 0

@@ -1,6 +1,8 @@
 """Attacks on the host's files: reading, changing, reaching what the sandbox was not given."""
 
 import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 
 import protocell
 from protocell import Mount, Policy
+from protocell_guest.kernel import namespaces
 from tests.escape.conftest import Inside
 
 
@@ -43,11 +46,99 @@ def test_a_mounted_folder_can_be_read(inside: Inside, secret: Path) -> None:
     assert inside("tell(open('/data/secret.txt').read())", policy=policy) == "the host's secret"
 
 
+@pytest.mark.claim("files.read-outside")
+def test_what_lies_beside_a_mounted_file_cannot_be_read(inside: Inside, secret: Path) -> None:
+    (secret.parent / "given.txt").write_text("given")
+    policy = Policy(mounts=[Mount(source=secret.parent / "given.txt", target="/data/one.txt")])
+    found = inside(
+        """
+        names = ["/data/secret.txt", "/data/one.txt/../secret.txt", "/data/one.txt/secret.txt"]
+        tell([os.listdir("/data"), [attempt(open, name) for name in names]])
+        """,
+        policy=policy,
+    )
+
+    assert found == [["one.txt"], ["ENOENT", "ENOTDIR", "ENOTDIR"]]
+
+
+@pytest.mark.twin("files.read-outside")
+def test_a_mounted_file_can_be_read_as_it_is_now_though_its_folder_is_closed_to_others(
+    inside: Inside, secret: Path
+) -> None:
+    policy = Policy(mounts=[Mount(source=secret, target="/data/one.txt")])
+    secret.parent.chmod(0o700)
+
+    assert inside("tell(open('/data/one.txt').read())", policy=policy) == "the host's secret"
+
+    secret.write_text("a longer secret of the host")
+
+    assert inside("tell(open('/data/one.txt').read())", policy=policy) == secret.read_text()
+
+
+@pytest.mark.claim("files.read-outside")
+def test_a_mounted_file_that_only_its_owner_may_read_is_for_its_owner(
+    inside: Inside, secret: Path
+) -> None:
+    policy = Policy(mounts=[Mount(source=secret, target="/data/one.txt")])
+    secret.chmod(0o600)
+    is_owner = namespaces.outer_ids()[0] == secret.stat().st_uid
+
+    found = inside("tell(attempt(lambda: open('/data/one.txt').read()))", policy=policy)
+
+    assert found == ("the host's secret" if is_owner else "EACCES")
+
+
+_RUN_WITH_A_MOUNT = """
+import sys
+import protocell
+policy = protocell.Policy(mounts=[protocell.Mount(source=sys.argv[1], target="/data/one.txt")])
+try:
+    protocell.run_code("1", policy=policy)
+except protocell.ProtocellError as error:
+    print(error)
+"""
+
+
+@pytest.mark.claim("files.no-host-paths")
+def test_a_file_that_is_a_mount_of_its_own_is_refused_and_why(secret: Path) -> None:
+    covered = secret.parent / "covered.txt"
+    covered.write_text("what lies below")
+    shell = 'mount --bind "$1" "$2" && exec "$3" -c "$4" "$2"'
+    done = subprocess.run(
+        [
+            *("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", shell, "sh"),
+            *(str(secret), str(covered), sys.executable, _RUN_WITH_A_MOUNT),
+        ],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+
+    assert done.stdout.startswith(
+        "cannot enforce mounts (EXDEV: [Errno 18] the file is a mount of its own): "
+    ), done.stderr
+    assert done.stdout.endswith("give copies of such files with files=\n")
+
+
 @pytest.mark.claim("files.no-host-passwd")
 def test_the_list_of_users_is_the_sandboxs_own(inside: Inside) -> None:
     lines = inside("tell(open('/etc/passwd').read().splitlines())")
 
     assert lines == ["user:x:1000:1000:user:/home/user:/bin/sh"]
+
+
+@pytest.mark.twin("files.no-host-passwd")
+def test_the_code_finds_itself_in_the_list_of_users(inside: Inside) -> None:
+    found = inside(
+        """
+        import getpass, grp, pwd
+        me = pwd.getpwuid(os.getuid())
+        tell([me.pw_name, me.pw_dir, grp.getgrgid(os.getgid()).gr_name, getpass.getuser()])
+        """
+    )
+
+    assert found == ["user", "/home/user", "user", "user"]
 
 
 @pytest.mark.claim("files.mounts-are-read-only")
@@ -109,6 +200,7 @@ def test_the_interpreter_and_the_system_cannot_be_changed(inside: Inside) -> Non
 
 
 @pytest.mark.twin("files.system-is-read-only")
+@pytest.mark.twin("files.own-tmp-and-shm")
 def test_the_workspace_and_tmp_can_be_written_and_programs_run(inside: Inside) -> None:
     found = inside(
         """
@@ -239,6 +331,7 @@ def test_kernel_settings_cannot_be_changed(inside: Inside) -> None:
 
 
 @pytest.mark.twin("files.no-kernel-settings")
+@pytest.mark.twin("files.no-kernel-secrets")
 def test_kernel_settings_that_programs_ask_for_can_be_read(inside: Inside) -> None:
     found = inside(
         """
@@ -261,6 +354,20 @@ def test_cgroups_are_out_of_reach(inside: Inside) -> None:
 
     assert found[0] is False
     assert found[1] is False
+
+
+@pytest.mark.twin("files.no-cgroup-control")
+def test_code_can_limit_what_it_starts_by_other_means(inside: Inside) -> None:
+    found = inside(
+        """
+        import resource, subprocess
+        lower = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16))
+        shown = subprocess.run(["/bin/sh", "-c", "ulimit -n"], preexec_fn=lower, capture_output=True, text=True)
+        tell([shown.stdout, len(open("/proc/self/cgroup").read()) > 0])
+        """
+    )
+
+    assert found == ["16\n", True]
 
 
 @pytest.mark.claim("files.no-kernel-secrets")
@@ -292,21 +399,59 @@ def test_tmp_and_shared_memory_are_the_sandboxs_own(inside: Inside) -> None:
     assert not set(names) & set(found)
 
 
+@pytest.fixture
+def two_mounts(secret: Path) -> Policy:
+    """Mount a folder and a single file."""
+    return Policy(
+        mounts=[
+            Mount(source=secret.parent, target="/data"),
+            Mount(source=secret, target="/one/secret.txt"),
+        ]
+    )
+
+
 @pytest.mark.claim("files.no-host-paths")
-def test_names_of_the_hosts_folders_are_not_told(inside: Inside, tmp_path: Path) -> None:
-    policy = Policy(mounts=[Mount(source=tmp_path, target="/data")])
+def test_names_of_the_hosts_folders_are_not_told(
+    inside: Inside, secret: Path, two_mounts: Policy
+) -> None:
     found = inside(
         """
-        words = [open("/proc/self/" + name).read() for name in ("environ", "cmdline", "cgroup")]
+        import mmap
+        opened = [open(path, "rb") for path in ("/data/secret.txt", "/one/secret.txt")]
+        mapped = [mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) for file in opened]
+        names = ["environ", "cmdline", "cgroup", "maps", "smaps", "mountinfo", "mounts", "mountstats"]
+        names += [f"fdinfo/{file.fileno()}" for file in opened]
+        words = [open("/proc/self/" + name).read() for name in names]
+        words += [os.readlink(f"/proc/self/fd/{file.fileno()}") for file in opened]
         words.append(" ".join(os.environ.values()))
         words.append(os.uname().nodename)
         tell(words)
         """,
-        policy=policy,
+        policy=two_mounts,
     )
 
     assert os.uname().nodename not in found
-    assert not [text for text in found if str(tmp_path) in text]
+    assert [text for text in found if secret.parent.name in text] == []
+
+
+@pytest.mark.twin("files.no-host-paths")
+def test_names_inside_are_told(inside: Inside, two_mounts: Policy) -> None:
+    found = inside(
+        """
+        mounts = [line.split() for line in open("/proc/self/mountinfo")]
+        tell([sorted({fields[4] for fields in mounts if fields[4].startswith(("/data", "/one"))}),
+              os.readlink(f"/proc/self/fd/{os.open('/one/secret.txt', os.O_RDONLY)}"),
+              os.uname().nodename, os.getcwd()])
+        """,
+        policy=two_mounts,
+    )
+
+    assert found == [
+        ["/data", "/one/secret.txt"],
+        "/one/secret.txt",
+        "protocell",
+        "/home/user",
+    ]
 
 
 @pytest.mark.claim("files.no-descriptors")
@@ -330,3 +475,18 @@ def test_no_descriptor_of_the_host_or_of_init_is_inherited(inside: Inside) -> No
 def test_a_file_put_in_lies_in_the_workspace(tmp_path: Path) -> None:
     with pytest.raises(protocell.ProtocellError):
         protocell.run_code("1", files={"../outside": b"x"})
+
+
+@pytest.mark.twin("files.names-below-home-only")
+@pytest.mark.twin("conduct.no-field-lowers-a-protection")
+def test_a_file_is_put_in_where_it_is_named(inside: Inside) -> None:
+    names = ["plain.txt", "folder/below/it.txt", "/home/user/absolute.txt"]
+    found = inside(
+        """
+        names = ["plain.txt", "folder/below/it.txt", "absolute.txt"]
+        tell([open(os.path.join("/home/user", name)).read() for name in names])
+        """,
+        files={name: f"in {name}" for name in names},
+    )
+
+    assert found == [f"in {name}" for name in names]

@@ -112,6 +112,7 @@ tell([attempt(syscall, N["clone"], flag | 17, 0, 0, 0, 0) for flag in flags])
 
 
 @pytest.mark.twin("surface.no-namespaces")
+@pytest.mark.twin("surface.no-namespaces-without-the-filter")
 def test_ordinary_processes_can_be_made(inside: Inside):
     found = inside(
         """
@@ -208,6 +209,11 @@ def test_calls_through_another_abi_are_not_answered(inside: Inside):
     assert found == [31, "ENOSYS"]
 
 
+@pytest.mark.twin("surface.no-other-abi")
+def test_calls_through_the_machines_own_abi_are_answered(inside: Inside):
+    assert inside('tell(call("getpid") == os.getpid())') is True
+
+
 @pytest.mark.claim("surface.no-rights")
 def test_no_capability_is_left_and_none_can_be_gained(inside: Inside):
     found = inside(
@@ -244,6 +250,19 @@ def test_a_set_user_id_program_gives_nothing(inside: Inside):
     )
 
     assert found == [True, "1000"]
+
+
+@pytest.mark.twin("surface.set-user-id-is-nothing")
+def test_a_program_of_the_codes_own_runs_as_the_code(inside: Inside):
+    found = inside(
+        """
+        import shutil, subprocess
+        shutil.copy("/bin/sh", "mine"); os.chmod("mine", 0o755)
+        tell(subprocess.run(["./mine", "-c", "id -u; echo $((6 * 7))"], capture_output=True, text=True).stdout)
+        """
+    )
+
+    assert found == "1000\n42\n"
 
 
 @pytest.mark.claim("surface.prctl")

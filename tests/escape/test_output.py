@@ -284,7 +284,7 @@ REPRS = {
         + "raise E\nHostile()",
         "ok",
     ),
-    "exits": (_REPR + "raise SystemExit(3)\nHostile()", "ok"),
+    "exits": (_REPR + "raise SystemExit(3)\nHostile()", "error"),
     "interrupts": (_REPR + "raise KeyboardInterrupt\nHostile()", "error"),
     "is no text": (_REPR + "return 5\nHostile()", "ok"),
     "is a liar": (
@@ -314,10 +314,6 @@ Hostile()
 """,
         "ok",
     ),
-    "looks back at us": (
-        "import sys\n" + _REPR + "sys._getframe(1).f_globals.clear(); return 'x'\nHostile()",
-        None,
-    ),
 }
 
 
@@ -331,6 +327,22 @@ def test_a_hostile_repr_does_not_hold_us(code: str, status: str | None) -> None:
         assert execution.usage.wall_seconds < 10
         assert len(execution.text or "") < 300_000
         sandbox.run_code("'the second may have to make a new interpreter'", timeout=10)
+        assert sandbox.run_code("6 * 7", timeout=10).text == "42"
+
+
+@pytest.mark.claim("output.hostile-reprs")
+def test_a_repr_that_looks_back_at_us_harms_its_own_interpreter_alone() -> None:
+    back = "import sys\n" + _REPR + "sys._getframe(1).f_globals.clear(); return 'x'\nHostile()"
+    with Sandbox() as sandbox:
+        beside = sandbox.create_code_context()
+        first = sandbox.run_code(back, timeout=5)
+        second = sandbox.run_code("6 * 7", timeout=5)
+
+        assert {first.status, second.status} <= {"ok", "error", "killed"}
+        assert first.usage.wall_seconds + second.usage.wall_seconds < 5
+        assert beside.run_code("6 * 7", timeout=10).text == "42"
+        # Whoever owns the interpreter owns what it says; a fresh one is the way back.
+        sandbox.restart_code_context(sandbox.context)
         assert sandbox.run_code("6 * 7", timeout=10).text == "42"
 
 

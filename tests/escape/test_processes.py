@@ -137,6 +137,7 @@ def test_signals_to_everybody_do_not_leave_the_sandbox(
 
 
 @pytest.mark.twin("processes.host-not-signalled")
+@pytest.mark.twin("processes.suicide-is-local")
 def test_the_codes_own_processes_can_be_signalled(inside: Inside) -> None:
     found = inside(
         """
@@ -297,6 +298,8 @@ def test_no_descriptor_or_folder_of_another_process_can_be_taken(
 
 
 @pytest.mark.twin("processes.descriptors-not-taken")
+@pytest.mark.twin("files.no-descriptors")
+@pytest.mark.twin("template.no-inherited-descriptors")
 def test_descriptors_can_be_given_to_a_process_of_ones_own(inside: Inside) -> None:
     found = inside(
         """
@@ -519,6 +522,21 @@ def test_a_crash_leaves_no_core_in_the_workspace_or_on_the_host(tmp_path: Path) 
     assert not list(Path.cwd().glob("core*"))
 
 
+@pytest.mark.twin("processes.no-core-dumps")
+def test_a_crash_can_be_looked_into_by_the_code_itself(inside: Inside) -> None:
+    found = inside(
+        """
+        import subprocess
+        crash = "import faulthandler, os; faulthandler.enable(); os.kill(os.getpid(), 11)"
+        done = subprocess.run([sys.executable, "-c", crash], capture_output=True, text=True)
+        open("core", "w").write(done.stderr)
+        tell([done.returncode, open("core").readline()])
+        """
+    )
+
+    assert found == [-11, "Fatal Python error: Segmentation fault\n"]
+
+
 @pytest.mark.claim("processes.no-terminal")
 def test_there_is_no_terminal_to_type_into(inside: Inside) -> None:
     found = inside(
@@ -652,6 +670,8 @@ def test_daemons_end_with_their_sandbox(marker: str, end: str) -> None:
 
 
 @pytest.mark.twin("processes.daemons-end")
+@pytest.mark.twin("processes.all-gone-after-a-time-out")
+@pytest.mark.twin("limits.after-the-end")
 def test_a_process_in_the_background_lives_from_call_to_call(marker: str) -> None:
     with Sandbox() as sandbox:
         told(sandbox.run_code(daemons(marker, count=1)))
@@ -660,16 +680,44 @@ def test_a_process_in_the_background_lives_from_call_to_call(marker: str) -> Non
         assert len(named(marker)) == 1
 
 
+# It does not hear of the first step of the ladder.
+DEAF = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+
+
 @pytest.mark.claim("processes.all-gone-after-a-time-out")
 def test_everything_is_gone_after_a_time_out_although_the_sandbox_lives_on(marker: str) -> None:
     with Sandbox() as sandbox:
-        code = daemons(marker) + f"libc.prctl(15, {marker.encode()!r})\nwhile True: pass"
+        code = daemons(marker) + DEAF + f"libc.prctl(15, {marker.encode()!r})\nwhile True: pass"
         execution = sandbox.run_code(code, timeout=1)
 
-        assert execution.status == "timeout"
+        assert (execution.status, execution.state) == ("timeout", "lost")
+        assert execution.reason == (
+            "the code ran longer than its limit wall_seconds, 1 s; it went on after an interrupt, so all of its "
+            "processes were ended"
+        )
         assert told(execution) == 1
         assert eventually(lambda: not named(marker))
         assert sandbox.run_code("1 + 1").text == "2"
+
+
+@pytest.mark.twin("processes.all-gone-after-a-time-out")
+def test_code_that_obeys_the_interrupt_of_its_time_out_keeps_what_it_has_and_what_it_started(
+    marker: str,
+) -> None:
+    with Sandbox() as sandbox:
+        code = daemons(marker) + "kept = 41\nwhile True: pass"
+        execution = sandbox.run_code(code, timeout=1)
+
+        assert (execution.status, execution.state) == ("timeout", "kept")
+        assert execution.reason == (
+            "the code ran longer than its limit wall_seconds, 1 s; it was interrupted (KeyboardInterrupt) and came "
+            "to its end"
+        )
+        assert told(execution) == 1
+        assert len(named(marker)) == 3
+        assert sandbox.run_code("kept + 1").text == "42"
+
+    assert eventually(lambda: not named(marker))
 
 
 @pytest.mark.claim("processes.all-gone-after-a-time-out")
@@ -684,12 +732,36 @@ def test_a_chain_of_forks_does_not_outrun_the_end(marker: str) -> None:
         """
     before = time.monotonic()
     with Sandbox() as sandbox:
-        execution = sandbox.run_code("import os; first = os.getpid()\n" + program(code), timeout=1)
+        first = "import os; first = os.getpid()\n"
+        execution = sandbox.run_code(first + DEAF + program(code), timeout=1)
 
-        assert execution.status == "timeout"
+        assert (execution.status, execution.state) == ("timeout", "lost")
         assert eventually(lambda: not named(marker))
         assert sandbox.run_code("1 + 1").text == "2"
     assert time.monotonic() - before < 15
+
+
+@pytest.mark.claim("processes.daemons-end")
+def test_a_chain_of_forks_that_outlives_its_time_out_does_not_outrun_the_end_of_the_sandbox(
+    marker: str,
+) -> None:
+    code = f"""
+        pid = os.fork()
+        if pid == 0:
+            libc.prctl(15, {marker.encode()!r})
+            os.setsid()
+            while True:
+                if os.fork(): os._exit(0)
+        os.waitpid(pid, 0)
+        while True: pass
+        """
+    with Sandbox() as sandbox:
+        execution = sandbox.run_code(program(code), timeout=1)
+
+        assert (execution.status, execution.state) == ("timeout", "kept")
+        assert eventually(lambda: named(marker))
+
+    assert eventually(lambda: not named(marker))
 
 
 @pytest.mark.claim("processes.stopped-ones-end")
@@ -712,6 +784,23 @@ def test_stopped_processes_end_with_their_run(marker: str, timeout: int) -> None
     assert execution.status == ("timeout" if timeout == 1 else "ok")
     assert told(execution) == 1
     assert eventually(lambda: not named(marker))
+
+
+@pytest.mark.twin("processes.stopped-ones-end")
+def test_a_process_that_was_stopped_can_be_continued(inside: Inside) -> None:
+    found = inside(
+        """
+        pid = os.fork()
+        if pid == 0:
+            os.kill(os.getpid(), 19)
+            os._exit(7)
+        _, stopped = os.waitpid(pid, os.WUNTRACED)
+        os.kill(pid, 18)
+        tell([os.WIFSTOPPED(stopped), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])])
+        """
+    )
+
+    assert found == [True, 7]
 
 
 @pytest.mark.claim("processes.closed-stdio")
@@ -745,6 +834,16 @@ def test_a_child_that_holds_the_output_open_delays_nothing(marker: str) -> None:
     assert (execution.status, told(execution)) == ("ok", 1)
     assert time.monotonic() - before < 10
     assert eventually(lambda: not named(marker))
+
+
+@pytest.mark.twin("processes.closed-stdio")
+def test_what_a_child_writes_into_open_streams_comes_out() -> None:
+    code = (
+        "import subprocess\nsubprocess.run(['/bin/sh', '-c', 'echo out; echo err >&2'], check=True)"
+    )
+    execution = protocell.run_code(code + "\nNone")
+
+    assert (execution.logs.stdout, execution.logs.stderr) == (["out\n"], ["err\n"])
 
 
 # -- caps --------------------------------------------------------------------------------------------------
@@ -825,6 +924,7 @@ def test_threads_stop_at_the_cap(inside: Inside) -> None:
 
 
 @pytest.mark.twin("processes.capped")
+@pytest.mark.twin("limits.each-its-own")
 def test_threads_and_processes_below_the_cap_work(inside: Inside) -> None:
     found = inside(
         """

@@ -28,9 +28,11 @@ def raw(body):
     while data: data = data[os.write(3, data):]
 def send(*messages):
     for message in messages: raw(json.dumps(message).encode())
-def done(number=1): return {"event": "done", "id": number, "exit_code": None}
-def result(text, number=1, main=True):
-    return {"event": "result", "id": number, "main": main, "formats": {"text/plain": text}}
+def done(number=1): return {"event": "done", "id": number, "exit_code": None, "left_out": 0}
+def result(text, number=1, main=True, **others):
+    fields = {"formats": {"text/plain": text}, "files": {}, "display": None, "update": False}
+    return {"event": "result", "id": number, "main": main, **fields, **others}
+def clear(number=1): return {"event": "clear", "id": number, "wait": False}
 def failed(number=1): return {"event": "error", "id": number, "name": "E", "value": "v", "traceback": "t"}
 def wait():
     while True: signal.pause()
@@ -123,7 +125,11 @@ BROKEN = {
     "a bool as id": ("send(done(True))", "'done' is about execution True, not 1"),
     "a float as id": ("send(done(1.0))", "'done' is about execution a float, not 1"),
     "text as id": ("send(done('1'))", "'done' is about execution '1', not 1"),
-    "no id": ("send({'event': 'done', 'exit_code': None})", "'done' has no 'id'"),
+    "no id": ("send({'event': 'done', 'exit_code': None, 'left_out': 0})", "'done' has no 'id'"),
+    "a field too few": (
+        "send({'event': 'done', 'id': 1, 'exit_code': None})",
+        "'done' has no 'left_out'",
+    ),
     "an unknown event": ("send({'event': 'tool_call', 'id': 1})", "'tool_call' is no event"),
     "no event": ("send({'id': 1})", "None is no event"),
     "an event of another kind": ("send({'event': ['done'], 'id': 1})", "a list is no event"),
@@ -133,9 +139,38 @@ BROKEN = {
     ),
     "a field too many": ("send({**done(), 'status': 'ok'})", "'done' has no 'status'"),
     "a bool as exit code": ("send({**done(), 'exit_code': True})", "'exit_code' of type bool"),
+    "less than nothing left out": (
+        "send({**done(), 'left_out': -1})",
+        "'done' has a 'left_out' that no honest context counts to",
+    ),
     "two errors": ("send(failed(), failed())", "a second error"),
     "two main results": ("send(result('a'), result('b'))", "a second main result"),
-    "too many results": ("send(*[result('x', main=False)] * 101)", "more than 100 results"),
+    "too many results": (
+        "send(*[result('x', main=False)] * 101)",
+        "more than 100 results at once",
+    ),
+    "too many events": ("send(*[clear()] * 10_001)", "more than 10000 results in one execution"),
+    "too much in all": (
+        "send(*[result('x' * 1_000_000, main=False)] * 9)",
+        "results of 9000000 bytes; at most 8388608 are allowed",
+    ),
+    "a replacement of nothing": (
+        "send(result('x', update=True))",
+        "'result' is an 'update' of nothing",
+    ),
+    "a huge name to replace it by": (
+        "send(result('x', display='d' * 1001))",
+        "'result' has a 'display' that is too long",
+    ),
+    "a file elsewhere": (
+        "send(result('x', files={'text/html': '../../etc/passwd'}))",
+        "'files' has 'text/html', which is no file of the workspace",
+    ),
+    "a file of the host": (
+        "send(result('x', files={'text/html': '/etc/passwd'}))",
+        "'files' has 'text/html', which is no file of the workspace",
+    ),
+    "a clearing of another kind": ("send({**clear(), 'wait': 0})", "'wait' of type int"),
     "two ends": (
         """
 raw_two = done(); body = json.dumps(raw_two).encode(); frame = len(body).to_bytes(4, 'little') + body
@@ -151,13 +186,16 @@ os.write(3, len(a).to_bytes(4, 'little') + a + len(b).to_bytes(4, 'little') + b)
         "a message after the end",
     ),
     "a result without text": (
-        "send({'event': 'result', 'id': 1, 'main': True, 'formats': {'text/html': 'x'}})",
+        "send(result('', formats={'text/html': 'x'}))",
         "'formats' lacks text/plain",
     ),
     "a result of another kind": ("send(result({'a': 1}))", "'formats' has 'text/plain'"),
-    "a result too large": ("send(result('x' * 300_000))", "a result of 300000 bytes"),
+    "a result too large": (
+        "send(result('x' * 1_200_000))",
+        "a result of 1200000 bytes; at most 1048576 are allowed",
+    ),
     "an odd MIME type": (
-        "send({'event': 'result', 'id': 1, 'main': True, 'formats': {'text/plain': '', 'a/b\\x1b[2J': 'x'}})",
+        "send(result('', formats={'text/plain': '', 'a/b\\x1b[2J': 'x'}))",
         "which is no MIME type",
     ),
     "deep JSON": ("raw(b'[' * 100_000)", "message"),
@@ -208,8 +246,10 @@ def test_what_is_not_the_protocol_ends_the_code_and_the_next_call_works(
         "while True: send(result('x' * 200_000, main=False))",
         """
 forms = {f'a/{n}': '' for n in range(4000)}
-while True: send({'event': 'result', 'id': 1, 'main': False, 'formats': forms})
+while True: send(result('', main=False, formats=forms))
 """,
+        "while True: send(result('x' * 4000, main=False, display='d', update=True))",
+        "while True: send(clear())",
         "[os.fork() for _ in range(3)]\nwhile True: os.write(3, os.urandom(4096))",
     ],
 )
@@ -228,6 +268,7 @@ def test_the_hosts_memory_is_bounded_whatever_the_frames(code: str) -> None:
 
 
 @pytest.mark.twin("results.forged-frames")
+@pytest.mark.twin("results.nothing-unpickled")
 def test_an_honest_value_an_honest_error_and_an_honest_exit_come_through() -> None:
     assert protocell.run_code("'x' * 200_000").text == repr("x" * 200_000)
     assert protocell.run_code("1 / 0").error.name == "ZeroDivisionError"  # type: ignore[union-attr]
@@ -379,7 +420,7 @@ def test_an_answer_that_came_before_its_question_is_not_believed() -> None:
             ),
             timeout=5,
         )
-        box = sandbox._core._place.box  # type: ignore[union-attr]
+        box = sandbox.context.core._place.box  # type: ignore[union-attr]
         assert select.select([box.channel], [], [], 5)[0]
         second = sandbox.run_code("'honest'", timeout=5)
 
@@ -398,7 +439,28 @@ def test_who_says_done_and_runs_on_does_not_hold_the_sandbox_for_ever() -> None:
         third = sandbox.run_code("6 * 7", timeout=5)
 
     assert first.status == "ok"
-    assert (second.status, second.text) in {("timeout", None), ("ok", "42")}
+    # What stops at the interrupt is still the first: its end is told once more.
+    assert (second.status, second.text, second.state) == ("killed", None, "lost")
+    assert second.reason == (
+        "the code was ended: it broke the protocol ('error' is about execution 1, not 2)"
+    )
+    assert (third.status, third.text) == ("ok", "42")
+
+
+@pytest.mark.claim("results.status-not-forged")
+def test_who_says_done_and_runs_on_deaf_is_ended_at_the_next_time_out() -> None:
+    deaf = "signal.signal(signal.SIGINT, signal.SIG_IGN); send(done(1))\nwhile True: pass"
+    with Sandbox() as sandbox:
+        first = sandbox.run_code(forge(deaf), timeout=5)
+        second = sandbox.run_code("6 * 7", timeout=0.5)
+        third = sandbox.run_code("6 * 7", timeout=5)
+
+    assert first.status == "ok"
+    assert (second.status, second.text, second.state) == ("timeout", None, "lost")
+    assert second.reason.endswith(
+        "it went on after an interrupt, so all of its processes were ended"
+    )
+    assert second.usage.wall_seconds < 5
     assert (third.status, third.text) == ("ok", "42")
 
 
@@ -444,7 +506,7 @@ raise SystemExit(9)
 def test_usage_and_layers_are_not_the_codes_to_tell() -> None:
     execution = run(
         """
-        send({"event": "result", "id": 1, "main": True, "formats": {"text/plain": "x"}})
+        send(result("x"))
         end = os.times().user + 0.3
         while os.times().user < end: pass
         import time
@@ -523,7 +585,7 @@ def test_closed_channels_are_ordinary_too(code: str) -> None:
 # -- ends ---------------------------------------------------------------------------------------------
 
 ENDS = {
-    "a crash": ("import ctypes; ctypes.string_at(0)", "killed", "SIGSEGV"),
+    "a crash": ("import ctypes; ctypes.string_at(0)", "killed", "SIGSEGV", "lost"),
     "an illegal instruction": (
         """
 import ctypes, mmap
@@ -533,6 +595,7 @@ ctypes.CFUNCTYPE(None)(ctypes.addressof(ctypes.c_char.from_buffer(m)))()
 """,
         "killed",
         "SIGILL",
+        "lost",
     ),
     "a bus error": (
         """
@@ -541,14 +604,16 @@ f = open('f', 'w+b'); f.truncate(4096); m = mmap.mmap(f.fileno(), 4096); f.trunc
 """,
         "killed",
         "SIGBUS",
+        "lost",
     ),
-    "an arithmetic error": ("import os; os.kill(os.getpid(), 8)", "killed", "SIGFPE"),
-    "a kill": ("import os; os.kill(os.getpid(), 9)", "killed", "SIGKILL"),
-    "an exit without a word": ("import os; os._exit(0)", "killed", "exit code 0"),
+    "an arithmetic error": ("import os; os.kill(os.getpid(), 8)", "killed", "SIGFPE", "lost"),
+    "a kill": ("import os; os.kill(os.getpid(), 9)", "killed", "SIGKILL", "lost"),
+    "an exit without a word": ("import os; os._exit(0)", "killed", "exit code 0", "lost"),
     "another program": (
         "import os; os.execv('/bin/sh', ['sh', '-c', 'exit 5'])",
         "killed",
         "exit code 5",
+        "lost",
     ),
     "an overflow of the stack": (
         """
@@ -559,31 +624,58 @@ f()
 """,
         None,
         "",
+        None,
     ),
     "an overflow of output": (
         "while True: print('x' * 1000)",
         "output_limit",
         "output_total_bytes, 2 MiB",
+        "lost",
     ),
-    "an overflow of memory": ("x = bytearray(4 << 30)", "out_of_memory", "memory_bytes, 1 GiB"),
-    "an overflow of time": ("while True: pass", "timeout", "wall_seconds, 1 s"),
-    "SystemExit": ("raise SystemExit(4)", "error", "exit code 4"),
-    "a signal to the group": ("import os; os.killpg(0, 15)", "killed", "SIGTERM"),
-    "a stop": ("import os; os.kill(os.getpid(), 19)", "timeout", "wall_seconds, 1 s"),
+    "an overflow of memory": (
+        "x = bytearray(4 << 30)",
+        "out_of_memory",
+        "memory_bytes, 1 GiB",
+        "kept",
+    ),
+    "an overflow of time": (
+        "while True: pass",
+        "timeout",
+        "wall_seconds, 1 s; it was interrupted (KeyboardInterrupt) and came to its end",
+        "kept",
+    ),
+    "an overflow of time, deaf": (
+        "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: pass",
+        "timeout",
+        "wall_seconds, 1 s; it went on after an interrupt, so all of its processes were ended",
+        "lost",
+    ),
+    "SystemExit": ("raise SystemExit(4)", "error", "exit code 4", "kept"),
+    "a signal to the group": ("import os; os.killpg(0, 15)", "killed", "SIGTERM", "lost"),
+    "a stop": (
+        "import os; os.kill(os.getpid(), 19)",
+        "timeout",
+        "wall_seconds, 1 s; it went on after an interrupt, so all of its processes were ended",
+        "lost",
+    ),
 }
 
 
 @pytest.mark.claim("results.ends-told-apart")
-@pytest.mark.parametrize("code, status, reason", ENDS.values(), ids=ENDS)
+@pytest.mark.parametrize("code, status, reason, state", ENDS.values(), ids=ENDS)
 def test_each_end_is_told_from_the_others_and_harms_no_later_execution(
-    code: str, status: str | None, reason: str
+    code: str, status: str | None, reason: str, state: str | None
 ) -> None:
     with Sandbox(Policy(limits=Limits(output_total_bytes="2MiB"))) as sandbox:
+        sandbox.run_code("variable = 1")
         execution = sandbox.run_code(code, timeout=1)
 
         assert status is None or execution.status == status, execution.reason
         assert execution.status != "ok"
         assert reason in execution.reason
+        assert state is None or execution.state == state
+        is_there = sandbox.run_code("'variable' in globals()", timeout=10).text
+        assert is_there == str(execution.state == "kept")
         after = sandbox.run_code("print('after'); 6 * 7", timeout=10)
         assert (after.status, after.text, after.logs.stdout) == ("ok", "42", ["after\n"])
         assert protocell.run_code("6 * 7").text == "42"
@@ -595,7 +687,7 @@ def test_an_end_between_two_executions_is_not_taken_for_the_next_ones() -> None:
         first = sandbox.run_code(
             "import os, threading\nthreading.Timer(0.1, os._exit, [3]).start()", timeout=5
         )
-        box = sandbox._core._place.box  # type: ignore[union-attr]
+        box = sandbox.context.core._place.box  # type: ignore[union-attr]
         assert first.status == "ok"
         assert eventually(lambda: _is_readable(box.notice))
         second = sandbox.run_code("6 * 7", timeout=5)

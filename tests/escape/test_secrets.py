@@ -175,38 +175,47 @@ def test_code_output_and_files_of_one_sandbox_are_not_in_the_memory_of_the_next(
     assert token not in inside(_SCAN + "\n    tell(scan())", policy=Policy(environment=COLD))
 
 
+_OBJECTS = """
+import gc, io, socket, types
+seen, queue = set(), [*gc.get_objects(), *sys.modules.values(), *sys._current_frames().values()]
+texts, descriptors = [], set()
+frame = sys._getframe()
+while frame is not None:
+    queue += [frame.f_locals, frame.f_globals]
+    frame = frame.f_back
+while queue:
+    thing = queue.pop()
+    if id(thing) in seen:
+        continue
+    seen.add(id(thing))
+    if isinstance(thing, str) and thing.startswith("pcsecret") and len(thing) == 32:
+        texts.append(thing)
+    if isinstance(thing, (socket.socket, io.FileIO)):
+        try:
+            descriptors.add(thing.fileno())
+        except (ValueError, OSError):
+            pass
+    queue += gc.get_referents(thing)
+open_ones = sorted(number for number in descriptors if not isinstance(attempt(os.fstat, number), str))
+"""
+
+
 @pytest.mark.claim("secrets.clean-objects")
 def test_no_object_inside_holds_a_secret_or_a_live_descriptor_of_the_host(
     inside: Inside, host_secret: str
 ) -> None:
-    found = inside(
-        """
-        import gc, io, socket, types
-        seen, queue = set(), [*gc.get_objects(), *sys.modules.values(), *sys._current_frames().values()]
-        texts, descriptors = [], set()
-        frame = sys._getframe()
-        while frame is not None:
-            queue += [frame.f_locals, frame.f_globals]
-            frame = frame.f_back
-        while queue:
-            thing = queue.pop()
-            if id(thing) in seen:
-                continue
-            seen.add(id(thing))
-            if isinstance(thing, str) and thing.startswith("pcsecret") and len(thing) == 32:
-                texts.append(thing)
-            if isinstance(thing, (socket.socket, io.FileIO)):
-                try:
-                    descriptors.add(thing.fileno())
-                except (ValueError, OSError):
-                    pass
-            queue += gc.get_referents(thing)
-        open_ones = sorted(number for number in descriptors if not isinstance(attempt(os.fstat, number), str))
-        tell([texts, open_ones, len(seen) > 10_000])
-        """
-    )
+    found = inside(_OBJECTS + "tell([texts, open_ones, len(seen) > 10_000])")
 
     assert found == [[], [0, 1, 2, 3], True]
+
+
+@pytest.mark.twin("secrets.clean-objects")
+def test_the_search_finds_a_text_and_a_descriptor_of_the_codes_own(inside: Inside) -> None:
+    own = "kept = [{'deep': ('pcsecret' + 'x' * 24, open('/dev/null', 'rb', 0))}]\n"
+
+    found = inside(own + _OBJECTS + "tell([texts, open_ones, kept[0]['deep'][1].fileno()])")
+
+    assert found == [["pcsecret" + "x" * 24], [0, 1, 2, 3, found[2]], found[2]]
 
 
 @pytest.mark.claim("secrets.empty-stdin")
@@ -228,6 +237,18 @@ def test_standard_input_is_empty_and_not_the_hosts() -> None:
     )
 
     assert done.stdout == "['', b'', '/dev/null']\nend of file\nthe host's input"
+
+
+@pytest.mark.twin("secrets.empty-stdin")
+def test_a_process_of_the_codes_own_reads_what_it_is_given(inside: Inside) -> None:
+    found = inside(
+        """
+        import subprocess
+        tell(subprocess.run(["/bin/cat"], input="given", capture_output=True, text=True).stdout)
+        """
+    )
+
+    assert found == "given"
 
 
 # -- the template ------------------------------------------------------------------------------------------

@@ -13,6 +13,8 @@ from protocell._zygotes import ZYGOTES
 from protocell.errors import FileError, ProtocellError, SetupError
 from tests.faults.processes import ALONE, zygote_of
 
+pytestmark = pytest.mark.claim("faults.what-runs-out")
+
 MIB = 1 << 20
 
 

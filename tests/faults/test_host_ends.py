@@ -14,6 +14,8 @@ from tests.faults.processes import (
     wait_for,
 )
 
+pytestmark = pytest.mark.claim("faults.host-ends")
+
 PAUSE = r"print('begun', flush=True)\nimport signal\nwhile True: signal.pause()"
 RUNNING = f"""
 import sys

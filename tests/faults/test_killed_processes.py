@@ -23,6 +23,8 @@ from tests.faults.processes import (
     zygote_of,
 )
 
+pytestmark = pytest.mark.claim("faults.killed-processes")
+
 ENDED_FROM_OUTSIDE = "the sandbox itself was ended from outside, with everything in it"
 LOST = "its variables and files are lost"
 

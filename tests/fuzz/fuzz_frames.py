@@ -14,7 +14,14 @@ import random
 import sys
 from typing import Any
 
-from protocell._messages import SLACK_BYTES, MessageReader, ResultMessage, max_frame_bytes
+from protocell._board import Board
+from protocell._messages import (
+    SLACK_BYTES,
+    ClearMessage,
+    MessageReader,
+    ResultMessage,
+    max_frame_bytes,
+)
 from protocell.errors import ProtocolError
 from protocell_guest.wire import FrameReader, WireError, encode
 
@@ -32,7 +39,11 @@ _RESULT: dict[str, Any] = {
     "id": NUMBER,
     "main": True,
     "formats": {"text/plain": "42"},
+    "files": {"text/html": "results/1-1.html"},
+    "display": "one",
+    "update": False,
 }
+_CLEAR: dict[str, Any] = {"event": "clear", "id": NUMBER, "wait": False}
 _ERROR: dict[str, Any] = {
     "event": "error",
     "id": NUMBER,
@@ -40,7 +51,7 @@ _ERROR: dict[str, Any] = {
     "value": "'a'",
     "traceback": 'File "<code>", line 1\n\ud800',
 }
-_DONE: dict[str, Any] = {"event": "done", "id": NUMBER, "exit_code": None}
+_DONE: dict[str, Any] = {"event": "done", "id": NUMBER, "exit_code": None, "left_out": 0}
 ODD_NAMES = ("image/png", "text/plain", "text/\n", "", "a" * 300, "\ud800/x")
 ODD_VALUES: tuple[Any, ...] = (
     *(None, True, False, 0, -1, 8, 2**63 - 1, 0.5, "", "x" * 9000, "\x1b[2J\n\u202e", "\ud800"),
@@ -51,6 +62,7 @@ CORPUS = (
     encode(_RESULT) + encode(_DONE),
     encode(_ERROR) + encode(_DONE | {"exit_code": 3}),
     encode(_RESULT | {"main": False}) * 5 + encode(_DONE),
+    encode(_RESULT) + encode(_CLEAR) + encode(_RESULT | {"update": True}) + encode(_DONE),
     encode({"event": "done", "id": NUMBER, "exit_code": [[{"a": []}]]}),
     b"\x10\0\0\0" + b"[" * 16,
     b"\0\0\0\0",
@@ -78,10 +90,13 @@ def taken(stream: bytes, size: int) -> int:
     """How many messages the host takes from this stream, until it refuses something."""
     frames = FrameReader(MOST_FRAME_BYTES)
     messages = MessageReader(number=NUMBER, result_bytes=RESULT_BYTES)
+    board = Board(RESULT_BYTES)
     count = 0
     for start in range(0, len(stream), size):
         for frame in frames.feed(stream[start : start + size]):
             message = messages.read(frame)
+            if isinstance(message, ResultMessage | ClearMessage):
+                board.take(message)
             if isinstance(message, ResultMessage):
                 assert sum(map(len, message.formats.values())) <= RESULT_BYTES + SLACK_BYTES
             repr(message).encode()  # whatever it holds can be shown
@@ -107,7 +122,7 @@ def mutated(source: random.Random) -> bytes:
 
 def odd_message(source: random.Random) -> dict[str, Any]:
     """A message that is right, or has a field more, a field less, or a value that it should not have."""
-    message = dict(source.choice((_RESULT, _RESULT | {"main": False}, _ERROR, _DONE)))
+    message = dict(source.choice((_RESULT, _RESULT | {"main": False}, _CLEAR, _ERROR, _DONE)))
     name = source.choice((*message, "more"))
     match source.randrange(6):
         case 0:

@@ -4,12 +4,13 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import protocell_guest
-from protocell_guest.guest.interpreter import Outcome
+from protocell_guest.guest.display import Clear, Shown
+from protocell_guest.guest.outcome import Outcome
 from protocell_guest.guest.tracebacks import Failure
 
 SOURCE = str(Path(protocell_guest.__path__[0]).parent)
@@ -17,50 +18,65 @@ SOURCE = str(Path(protocell_guest.__path__[0]).parent)
 _CHILD = """
 import builtins, json, os, sys
 sys.path.insert(0, sys.argv[1])
-from protocell_guest.guest.interpreter import Interpreter
+from protocell_guest.guest import shells
 answer = os.open(sys.argv[2], os.O_WRONLY)
 request = json.load(sys.stdin)
+shells.prepare(request["kind"])
 world, given = vars(builtins), dict(vars(builtins))
 dumps, write, leave = json.dumps, os.write, os._exit
 exec(request["before"])
-interpreter = Interpreter(**request["options"])
-size = request["result_bytes"]
-outcomes = [interpreter.run(cell, result_bytes=size) for cell in request["cells"]]
+interpreter = shells.make(request["kind"], **request["options"])
+sessions = []
+for cell in request["cells"]:
+    shown = []
+    sessions.append((interpreter.run(cell, show=shown.append), shown))
 world.update(given)
-write(answer, dumps(outcomes).encode())
+write(answer, dumps([(outcome, [(*one,) for one in shown]) for outcome, shown in sessions]).encode())
 sys.stdout = None
 leave(0)
 """
+
+Item = Shown | Clear
+RunCells = Callable[..., "Session"]
 
 
 class Session(NamedTuple):
     """What came of some cells that ran one after the other."""
 
     outcomes: list[Outcome]
+    shown: list[list[Item]]
     stdout: str
     stderr: str
 
     @property
     def texts(self) -> list[str | None]:
-        return [
-            None if formats is None else formats["text/plain"] for formats, _, _ in self.outcomes
-        ]
+        """Of each cell the text of its last expression's value."""
+        return [next((text_of(one) for one in items if is_main(one)), None) for items in self.shown]
+
+    @property
+    def displayed(self) -> list[list[str]]:
+        """Of each cell the texts of what it displayed beside that."""
+        return [[text_of(one) for one in items if not is_main(one)] for items in self.shown]
 
     @property
     def errors(self) -> list[str | None]:
-        return [None if error is None else error.name for _, error, _ in self.outcomes]
+        """Of each cell the class of the error that ended it."""
+        return [None if error is None else error.name for error, _ in self.outcomes]
+
+
+def text_of(item: Item) -> str:
+    return item.formats["text/plain"] if isinstance(item, Shown) else f"clear, wait={item.wait}"
+
+
+def is_main(item: Item) -> bool:
+    return isinstance(item, Shown) and item.main
 
 
 def run_cells(
-    *cells: str, before: str = "", result_bytes: int = 10_000, **options: Sequence[str]
+    *cells: str, before: str = "", kind: str = "plain", **options: Sequence[str] | str
 ) -> Session:
     """Run the cells in one new interpreter; ``before`` runs in its process first."""
-    request = {
-        "cells": cells,
-        "before": before,
-        "result_bytes": result_bytes,
-        "options": options,
-    }
+    request = {"cells": cells, "before": before, "kind": kind, "options": options}
     with tempfile.NamedTemporaryFile() as answer:
         done = subprocess.run(
             [sys.executable, "-I", "-c", _CHILD, SOURCE, answer.name],
@@ -71,11 +87,15 @@ def run_cells(
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        outcomes = json.loads(answer.read())
-    return Session([_outcome(*fields) for fields in outcomes], done.stdout, done.stderr)
+        answers = json.loads(answer.read())
+    outcomes = [_outcome(*outcome) for outcome, _ in answers]
+    shown = [[_item(fields) for fields in items] for _, items in answers]
+    return Session(outcomes, shown, done.stdout, done.stderr)
 
 
-def _outcome(
-    formats: dict[str, str] | None, error: list[str] | None, exit_code: int | None
-) -> Outcome:
-    return Outcome(formats, None if error is None else Failure(*error), exit_code)
+def _outcome(error: list[str] | None, exit_code: int | None) -> Outcome:
+    return Outcome(None if error is None else Failure(*error), exit_code)
+
+
+def _item(fields: list[Any]) -> Item:
+    return Shown(*fields) if len(fields) > 1 else Clear(*fields)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from protocell_guest.guest.imports import ImportPolicy
-from tests.guest.children import run_cells
+from tests.guest.children import RunCells
 
 
 def refusal(policy: ImportPolicy, module: str, *names: str) -> str | None:
@@ -133,7 +133,7 @@ _REFUSED = "import of 'wave' is refused by the import policy (deny_imports: wave
         "async def f():\n    import wave\nawait f()",
     ],
 )
-def test_a_denied_module_is_refused_however_the_code_asks(code: str):
+def test_a_denied_module_is_refused_however_the_code_asks(run_cells: RunCells, code: str):
     session = run_cells(code, deny_imports=["wave"])
     error = session.outcomes[0].error
 
@@ -142,13 +142,13 @@ def test_a_denied_module_is_refused_however_the_code_asks(code: str):
     assert "protocell_guest" not in error.traceback
 
 
-def test_the_error_names_the_module_and_can_be_caught():
+def test_the_error_names_the_module_and_can_be_caught(run_cells: RunCells):
     code = "try:\n    import wave\nexcept ImportError as e:\n    found = type(e).__name__, e.name\nfound"
 
     assert run_cells(code, deny_imports=["wave"]).texts == ["('ImportError', 'wave')"]
 
 
-def test_a_refused_import_shows_the_line_that_asked():
+def test_a_refused_import_shows_the_line_that_asked(run_cells: RunCells):
     session = run_cells("def f():\n    import wave\nf()", deny_imports=["wave"])
     error = session.outcomes[0].error
 
@@ -163,7 +163,7 @@ def test_a_refused_import_shows_the_line_that_asked():
     ]
 
 
-def test_modules_that_are_loaded_already_are_refused_too():
+def test_modules_that_are_loaded_already_are_refused_too(run_cells: RunCells):
     session = run_cells(
         "import os", "import sys", "from os.path import join", deny_imports=["os", "sys"]
     )
@@ -171,7 +171,7 @@ def test_modules_that_are_loaded_already_are_refused_too():
     assert session.errors == ["ImportError"] * 3
 
 
-def test_what_libraries_import_for_themselves_passes():
+def test_what_libraries_import_for_themselves_passes(run_cells: RunCells):
     session = run_cells(
         "import wave\nwave.__name__",
         "import tempfile\ntempfile.gettempdir() != ''",
@@ -184,7 +184,7 @@ def test_what_libraries_import_for_themselves_passes():
     assert session.errors == [None, None, "ImportError", "ImportError"]
 
 
-def test_a_library_may_load_what_the_code_may_not():
+def test_a_library_may_load_what_the_code_may_not(run_cells: RunCells):
     # wave imports struct; xmlrpc.client imports http.client when it is first loaded.
     session = run_cells(
         "import xmlrpc.client\nxmlrpc.client.__name__",
@@ -196,13 +196,13 @@ def test_a_library_may_load_what_the_code_may_not():
     assert session.errors == [None, "ImportError"]
 
 
-def test_what_c_code_imports_for_the_code_passes():
+def test_what_c_code_imports_for_the_code_passes(run_cells: RunCells):
     code = "import datetime\nstr(datetime.datetime.strptime('2026-01-02', '%Y-%m-%d').date())"
 
     assert run_cells(code, allow_imports=["datetime"]).texts == ["'2026-01-02'"]
 
 
-def test_await_needs_no_permission():
+def test_await_needs_no_permission(run_cells: RunCells):
     cell = "async def f(): return 1\nawait f()"
     session = run_cells(cell, "import asyncio", allow_imports=["math"])
     denied = run_cells(cell, "import asyncio", deny_imports=["asyncio", "socket", "ssl"])
@@ -211,13 +211,13 @@ def test_await_needs_no_permission():
     assert session.errors == denied.errors == [None, "ImportError"]
 
 
-def test_a_future_statement_needs_no_permission():
+def test_a_future_statement_needs_no_permission(run_cells: RunCells):
     code = "from __future__ import annotations\nimport __main__\n1"
 
     assert run_cells(code, allow_imports=[]).texts == ["1"]
 
 
-def test_modules_that_the_code_wrote_are_the_codes_own(tmp_path: Path):
+def test_modules_that_the_code_wrote_are_the_codes_own(run_cells: RunCells, tmp_path: Path):
     package = tmp_path / "mine"
     package.mkdir()
     (package / "__init__.py").write_text("from .inner import answer\n")
@@ -240,7 +240,7 @@ def test_modules_that_the_code_wrote_are_the_codes_own(tmp_path: Path):
     assert f'  File "{tmp_path}/sly.py", line 1, in <module>' in error.traceback.splitlines()
 
 
-def test_a_file_named_like_a_loaded_module_does_not_allow_it(tmp_path: Path):
+def test_a_file_named_like_a_loaded_module_does_not_allow_it(run_cells: RunCells, tmp_path: Path):
     (tmp_path / "os.py").write_text("")
     (tmp_path / "sys.py").write_text("")
     session = run_cells("import os", "import sys", allow_imports=[], workspace=str(tmp_path))
@@ -248,7 +248,7 @@ def test_a_file_named_like_a_loaded_module_does_not_allow_it(tmp_path: Path):
     assert session.errors == ["ImportError", "ImportError"]
 
 
-def test_the_audit_hook_finds_denied_modules_behind_the_original_function():
+def test_the_audit_hook_finds_denied_modules_behind_the_original_function(run_cells: RunCells):
     keep = "import sys\nsys.original = __import__"
     code = "import sys\nsys.original('wave')"
     session = run_cells(
@@ -260,13 +260,13 @@ def test_the_audit_hook_finds_denied_modules_behind_the_original_function():
     assert session.outcomes[0].error.value == _REFUSED
 
 
-def test_a_missing_module_is_missing_and_not_refused():
+def test_a_missing_module_is_missing_and_not_refused(run_cells: RunCells):
     session = run_cells("import not_there", "__import__(7)", deny_imports=["wave"])
 
     assert session.errors == ["ModuleNotFoundError", "TypeError"]
 
 
-def test_without_a_policy_nothing_is_installed():
+def test_without_a_policy_nothing_is_installed(run_cells: RunCells):
     before = (
         "import builtins, importlib, sys\n"
         "hooks = []\nsys.addaudithook = hooks.append\n"
@@ -281,14 +281,14 @@ def test_without_a_policy_nothing_is_installed():
     assert run_cells(look, before=before, deny_imports=["wave"]).texts == ["False"]
 
 
-def test_an_allow_list_alone_installs_no_audit_hook():
+def test_an_allow_list_alone_installs_no_audit_hook(run_cells: RunCells):
     before = "import sys\nsys.hooks = []\nsys.addaudithook = sys.hooks.append"
     session = run_cells("import sys\nsys.hooks", before=before, allow_imports=["sys"])
 
     assert session.texts == ["[]"]
 
 
-def test_the_policy_holds_in_forked_workers():
+def test_the_policy_holds_in_forked_workers(run_cells: RunCells):
     code = (
         "import multiprocessing\ndef f(x):\n    try:\n        import wave\n"
         "    except ImportError:\n        return 'refused'\n"

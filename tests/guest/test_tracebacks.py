@@ -19,7 +19,7 @@ from protocell_guest.guest.tracebacks import (
     Failure,
     describe,
 )
-from tests.guest.children import run_cells
+from tests.guest.children import RunCells
 
 Fail = Callable[[str], Failure]
 
@@ -29,18 +29,15 @@ HEADER = "Traceback (most recent call last):\n"
 @pytest.fixture
 def fail() -> Iterator[Fail]:
     """Run cells that fail in a fresh namespace of this process."""
-    main, argv, path, cached = sys.modules["__main__"], sys.argv, list(sys.path), linecache.cache
-    linecache.cache = dict(cached)
-    interpreter = Interpreter()
+    with Interpreter.beside():
+        interpreter = Interpreter()
 
-    def failure(code: str) -> Failure:
-        error = interpreter.run(code, result_bytes=100).error
-        assert error is not None
-        return error
+        def failure(code: str) -> Failure:
+            error = interpreter.run(code, show=print).error
+            assert error is not None
+            return error
 
-    yield failure
-    sys.modules["__main__"], sys.argv, sys.path[:] = main, argv, path
-    linecache.cache = cached
+        yield failure
 
 
 def python_says(code: str) -> str:
@@ -188,7 +185,7 @@ def test_cells_are_told_apart(fail: Fail):
     ]
 
 
-def test_frames_of_the_import_system_and_of_ours_are_dropped(tmp_path: Path):
+def test_frames_of_the_import_system_and_of_ours_are_dropped(run_cells: RunCells, tmp_path: Path):
     (tmp_path / "broken.py").write_text("1 / 0\n")
     code = "import broken"
     session = run_cells(code, deny_imports=["socket"], workspace=str(tmp_path))
@@ -225,7 +222,7 @@ def test_functions_that_call_each_other_for_ever_are_cut_in_the_middle(fail: Fai
     assert 800 <= count <= 900
 
 
-def test_a_stack_of_fifty_thousand_frames_is_counted_and_cut():
+def test_a_stack_of_fifty_thousand_frames_is_counted_and_cut(run_cells: RunCells):
     error = (
         run_cells(
             "import sys\nsys.setrecursionlimit(60_000)\ndef a(n):\n    b(n)\ndef b(n):\n"
@@ -250,7 +247,7 @@ def test_a_stack_of_fifty_thousand_frames_is_counted_and_cut():
     assert lines[-2:] == ["    if n == 0: raise KeyError('deep')", "KeyError: 'deep'"]
 
 
-def test_a_deep_recursion_of_one_line_is_counted():
+def test_a_deep_recursion_of_one_line_is_counted(run_cells: RunCells):
     error = (
         run_cells(
             "import sys\nsys.setrecursionlimit(60_000)\ndef f(n):\n    0 if n else [][0]; f(n - 1)",
@@ -535,7 +532,9 @@ _CHAINED = (
 )
 
 
-def test_without_the_standard_library_a_traceback_lacks_carets_and_nothing_else():
+def test_without_the_standard_library_a_traceback_lacks_carets_and_nothing_else(
+    run_cells: RunCells,
+):
     session = run_cells("import traceback\ntraceback.TracebackException.format = None", _CHAINED)
     error = session.outcomes[1].error
 
@@ -553,7 +552,7 @@ def test_without_the_standard_library_a_traceback_lacks_carets_and_nothing_else(
     )
 
 
-def test_without_linecache_a_traceback_lacks_source_lines():
+def test_without_linecache_a_traceback_lacks_source_lines(run_cells: RunCells):
     session = run_cells("import linecache\nlinecache.getline = None", "1 / 0")
     error = session.outcomes[1].error
 
@@ -563,7 +562,7 @@ def test_without_linecache_a_traceback_lacks_source_lines():
     )
 
 
-def test_errors_in_threads_are_printed_by_python_itself():
+def test_errors_in_threads_are_printed_by_python_itself(run_cells: RunCells):
     session = run_cells(
         "import threading\nthread = threading.Thread(target=lambda: 1 / 0, name='T')\n"
         "thread.start()\nthread.join()"
@@ -574,7 +573,7 @@ def test_errors_in_threads_are_printed_by_python_itself():
     assert session.stderr.splitlines()[-1] == "ZeroDivisionError: division by zero"
 
 
-def test_an_exhausted_memory_is_an_ordinary_error():
+def test_an_exhausted_memory_is_an_ordinary_error(run_cells: RunCells):
     limit = "import resource\nresource.setrlimit(resource.RLIMIT_AS, (2**29, 2**29))"
     session = run_cells(limit, "x = []\nwhile True:\n    x.append(bytes(10**7))", "x = 0\n1 + 1")
 

@@ -1,5 +1,6 @@
 """``protocell run``: what goes in, what comes out on which stream, how it ends, and what Ctrl-C does."""
 
+import itertools
 import json
 import os
 import re
@@ -158,7 +159,19 @@ def test_an_error_has_no_control_characters_on_a_terminal(code_file: Callable[[s
             "while True: pass",
             ("--timeout", "0.3"),
             "timeout",
-            "the code ran longer than its limit wall_seconds, 0.3 s",
+            (
+                "the code ran longer than its limit wall_seconds, 0.3 s; "
+                "it was interrupted (KeyboardInterrupt) and came to its end"
+            ),
+        ),
+        (
+            "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: pass",
+            ("--timeout", "0.3"),
+            "timeout",
+            (
+                "the code ran longer than its limit wall_seconds, 0.3 s; "
+                "it went on after an interrupt, so all of its processes were ended"
+            ),
         ),
         (
             "while True: pass",
@@ -479,18 +492,38 @@ def test_ctrl_c_interrupts_the_code(code_file: Callable[[str], str]):
 
     assert terminal.lines[-3] == "KeyboardInterrupt"
     assert "cancelled in" in terminal.lines[-2]
-    assert "interrupted by the caller" in terminal.lines[-2]
+    assert (
+        "the code was stopped by the caller; it was interrupted (KeyboardInterrupt) and came to its end"
+        in terminal.lines[-2]
+    )
 
 
-def test_code_that_catches_the_interrupt_goes_on(code_file: Callable[[str], str]):
+def test_code_that_catches_the_interrupt_can_still_come_to_its_end(
+    code_file: Callable[[str], str], tmp_path: Path
+):
     code = f"{_CATCHES}open('a.txt', 'w').write('x')\n'went on'"
 
-    with Terminal("run", code_file(code), "-q") as terminal:
+    with Terminal("run", code_file(code), "-q", "--out", str(tmp_path / "out")) as terminal:
         terminal.wait_for("started")
         terminal.interrupt()
-        assert terminal.end() == 0
+        assert terminal.end() == EXIT_CODES["cancelled"]
 
     assert terminal.lines[-3:] == ["caught", "'went on'", ""]
+    assert (tmp_path / "out" / "a.txt").read_text() == "x"
+
+
+def test_code_that_catches_the_interrupt_and_goes_on_is_ended_after_the_time_of_grace(
+    code_file: Callable[[str], str],
+):
+    with Terminal("run", code_file(_CATCHES + _NAPS)) as terminal:
+        terminal.wait_for("started")
+        terminal.interrupt()
+        assert terminal.end() == EXIT_CODES["cancelled"]
+
+    assert (
+        "the code was stopped by the caller; it went on after an interrupt, so all of its processes were ended"
+        in terminal.lines[-2]
+    )
 
 
 def test_the_second_ctrl_c_ends_the_code(code_file: Callable[[str], str]):
@@ -585,8 +618,8 @@ def test_a_full_disk_behind_the_output_is_said():
         )
 
 
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
-def test_closed_standard_streams_are_no_harm(closed: str, tmp_path: Path):
+@pytest.mark.parametrize("closed", ["<&-", "2>&-", "<&- 2>&-"])
+def test_closed_standard_streams_that_are_not_needed_are_no_harm(closed: str, tmp_path: Path):
     file = tmp_path / "code.py"
     file.write_text("print('out')\nopen('a.txt', 'w').write('x')\n1")
     script = f'exec "$0" -m protocell.cli run {file} --out {tmp_path}/new {closed}'
@@ -594,7 +627,107 @@ def test_closed_standard_streams_are_no_harm(closed: str, tmp_path: Path):
     done = subprocess.run(["sh", "-c", script, sys.executable], capture_output=True, check=False)
 
     assert (done.returncode, (tmp_path / "new/a.txt").read_text()) == (0, "x")
-    assert done.stdout == (b"" if ">&- 2" in closed or closed == ">&-" else b"out\n1\n")
+    assert done.stdout == b"out\n1\n"
+
+
+def closed_stream(command: str, closed: str) -> tuple[int, bytes, bytes]:
+    script = f'exec "$0" -m protocell.cli {command} {closed}'
+    done = subprocess.run(["sh", "-c", script, sys.executable], capture_output=True, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_code_from_a_closed_standard_input_is_no_empty_code():
+    said = b"protocell: cannot read the code from standard input: Bad file descriptor\n"
+
+    assert closed_stream("run -", "<&-") == (2, b"", said)
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&- >&-", "> /dev/full"])
+@pytest.mark.parametrize("command", ["run {file}", "run --json {file}", "--version", "doctor"])
+def test_output_that_cannot_be_written_is_said(command: str, closed: str, tmp_path: Path):
+    file = tmp_path / "code.py"
+    file.write_text("print('out')")
+    reason = b"No space left on device" if "full" in closed else b"Bad file descriptor"
+
+    code, _, said = closed_stream(command.format(file=file), closed)
+
+    assert (code, said) == (9, b"protocell: cannot write the output: " + reason + b"\n")
+
+
+def test_output_that_nobody_wrote_is_not_missed(tmp_path: Path):
+    file = tmp_path / "code.py"
+    file.write_text("1 + 1; None")
+
+    assert closed_stream(f"run -q {file}", ">&-") == (0, b"", b"")
+
+
+# -- a machine that has run out of something -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("most", range(6, 15))
+def test_want_of_descriptors_is_a_message_and_an_exit_code(most: int, tmp_path: Path):
+    file = tmp_path / "code.py"
+    file.write_text("1")
+    script = f'ulimit -n {most}; exec "$0" -m protocell.cli run {file}'
+
+    done = subprocess.run(["sh", "-c", script, sys.executable], capture_output=True, check=False)
+
+    assert done.stderr.startswith(b"protocell: "), done.stderr
+    assert done.stderr.count(b"\n") == 1
+    assert (done.returncode, b"ulimit -n" in done.stderr) in {(4, True), (2, False)}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root has as many processes as it likes")
+def test_want_of_processes_is_a_message_and_an_exit_code():
+    limit = "import os, resource, sys; resource.setrlimit(resource.RLIMIT_NPROC, (1, 1)); "
+    become = "os.execv(sys.executable, [sys.executable, '-m', 'protocell.cli', 'run', '/dev/null'])"
+
+    done = subprocess.run([sys.executable, "-c", limit + become], capture_output=True, check=False)
+
+    assert done.returncode == 4
+    assert done.stderr.startswith(b"protocell: cannot start the interpreter")
+    assert b"raise the limit on processes (ulimit -u;" in done.stderr
+
+
+# -- Ctrl-C before anything runs --------------------------------------------------------------------------
+
+INTERRUPTED_WHILE_IT_IMPORTS = """
+import builtins, os, signal, sys
+plain = builtins.__import__
+def importing(name, *arguments, **named):
+    if name.startswith({name!r}):
+        builtins.__import__ = plain
+        os.kill(os.getpid(), signal.SIGINT)
+    return plain(name, *arguments, **named)
+builtins.__import__ = importing
+sys.argv = ["protocell", "run", "/dev/null"]
+from protocell.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize("name", ["protocell._zygotes", "subprocess", "typer", "protocell.cli.run"])
+def test_an_interrupt_while_it_is_being_loaded_ends_it_quietly(name: str):
+    code = INTERRUPTED_WHILE_IT_IMPORTS.format(name=name)
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
+
+
+# -- help ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["run", "doctor"])
+def test_help_fills_its_lines_and_gives_flags_no_value(command: str):
+    shown = protocell(command, "--help", env={"COLUMNS": "80"}).text
+    about = re.split(r"\n\s*\n", shown.partition("╭")[0])
+    paragraphs = [paragraph.strip().splitlines() for paragraph in about if paragraph.strip()]
+
+    assert "<bool>" not in shown
+    for paragraph in paragraphs:
+        for line, after in itertools.pairwise(paragraph):
+            assert len(line.strip()) + len(" ") + len(after.split()[0]) > 78, (line, after)
 
 
 # -- the program itself ------------------------------------------------------------------------------
@@ -609,7 +742,7 @@ def test_the_version_is_told():
 
 def test_the_library_loads_nothing_that_only_the_command_line_needs():
     heavy = {"typer", "rich", "click", "pydantic", "asyncio", "ssl", "http", "email", "logging"}
-    code = "import sys, protocell; print(*sys.modules)"
+    code = "import sys; from protocell import *; print(*sys.modules)"
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     before = subprocess.run(

@@ -1,6 +1,8 @@
 """The three programs of the demo, written as a model would write them, do their whole work inside a sandbox."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -58,3 +60,25 @@ def test_the_rotation_that_a_camera_only_noted_is_done():
     assert run("resize_images").logs.stdout[4] == (
         "portrait.jpg  JPEG   960x1280 Lumina X-200, f/3.8, 1/180 s, ISO 300, turned upright to 1280x960\n"
     )
+
+
+def test_an_hour_in_one_sandbox_goes_as_it_is_told():
+    told = subprocess.run(
+        [sys.executable, EXAMPLES / "long_session.py"],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+
+    assert (told.returncode, told.stderr) == (0, "")
+    steps = [line.split(" s  ", 1)[1] for line in told.stdout.splitlines()]
+    assert [step[:16].rstrip() for step in steps] == [
+        "load",
+        "plot",
+        "blow the memory",
+        "loop for ever",
+        "fork four ways",
+        "take out",
+    ]
+    assert steps[2].split(maxsplit=3)[3] == "out_of_memory, variables restored"

@@ -326,6 +326,33 @@ def test_the_remedy_for_a_layer_that_can_be_waived_says_how(layer: str):
     assert remedy_for(layer, errno.ENOSYS).endswith(end)
 
 
+@pytest.mark.parametrize("step", ["clone", "setup", "landlock", "new-root", "cgroup"])
+@pytest.mark.parametrize(
+    "code, remedy",
+    [
+        (errno.EMFILE, "raise the limit on open files (ulimit -n;"),
+        (errno.ENFILE, "as root raise fs.file-max (sysctl)"),
+        (errno.ENOMEM, "raise the limit on memory (ulimit -v;"),
+        (errno.EAGAIN, "raise the limit on processes (ulimit -u;"),
+    ],
+)
+def test_what_has_run_out_is_named_and_no_layer_is_said_to_be_missing(
+    step: str, code: int, remedy: str
+):
+    error = explain_failure(step, code, "so it is")
+
+    assert type(error) is SetupError
+    assert (error.step, error.errno) == (step, code)
+    assert remedy in str(error)
+    assert "waive" not in str(error)
+
+
+def test_an_errno_that_says_nothing_of_a_missing_layer_is_no_reason_to_waive_it():
+    assert remedy_for("landlock", errno.EIO) == (
+        "the step landlock failed; nothing says that this machine does not have it"
+    )
+
+
 def test_a_refusal_is_unsupported_and_anything_else_a_failed_step():
     refused = explain_failure("new-root", errno.EPERM, "no")
     failed = explain_failure("new-root", errno.EIO, "broken")

@@ -1,9 +1,11 @@
 """A sandbox from its first use to its end, whoever ends it and however: by close, by the collector, by fork."""
 
 import gc
+import json
 import multiprocessing
 import os
 import random
+import subprocess
 import sys
 import threading
 import weakref
@@ -14,7 +16,13 @@ from pathlib import Path
 import pytest
 
 from protocell import Environment, Limits, Mount, Policy, Sandbox, run_code
-from protocell.errors import ClosedError, FileError, ProtocellError, SetupError
+from protocell.errors import (
+    ClosedError,
+    FileError,
+    ProtocellError,
+    SetupError,
+    UnsupportedError,
+)
 from tests.faults.processes import (
     ALONE,
     descendants_of,
@@ -222,7 +230,7 @@ def test_code_that_closes_its_standard_output_loses_it_and_nothing_else():
 # -- fork ----------------------------------------------------------------------------------------------
 
 
-def in_child(work: Callable[[], None]) -> int:
+def in_child(work: Callable[[], object]) -> int:
     """Fork, do it there, and return the child's exit code; it ends as an interpreter ends, but for pytest."""
     child = os.fork()
     if child == 0:
@@ -399,6 +407,68 @@ def test_an_interpreter_that_does_not_start_is_said_with_its_last_words(
     for _ in range(2):
         with pytest.raises(SetupError, match=message):
             run_code("1", policy=policy)
+
+
+@pytest.mark.parametrize("program", ["/bin/true", "/bin/cat", "/bin/sh"])
+def test_a_program_that_is_no_interpreter_is_said_to_be_none(program: str):
+    policy = Policy(environment=Environment(python=program))
+
+    with pytest.raises(SetupError, match=r"^the zygote could not start: ") as caught:
+        run_code("1", policy=policy)
+
+    end = f"; {program!r} does not run Python: set Environment(python=…) to one that does"
+    assert str(caught.value).endswith(end)
+
+
+TELL_WHAT_IS_WRONG = (
+    "import json, protocell, sys\n"
+    "policy = protocell.Policy(require=sys.argv[1:])\n"
+    "try: print(json.dumps(protocell.run_code('1', policy=policy).status))\n"
+    "except protocell.UnsupportedError as error: print(json.dumps([str(error), error.remedy]))\n"
+)
+
+
+def told_where(prepare: str, *require: str) -> list[str]:
+    """Message and remedy on a machine that is changed before, in a mount namespace of its own."""
+    before = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c")
+    script = f'{prepare} && exec "$0" "$@"'
+    program = (sys.executable, "-c", TELL_WHAT_IS_WRONG, *require)
+    done = subprocess.run(
+        [*before, script, *program], check=True, capture_output=True, text=True, timeout=60
+    )
+    return list(json.loads(done.stdout))
+
+
+def test_a_missing_proc_is_named():
+    message, remedy = told_where("mount -t tmpfs none /proc")
+
+    assert message == f"no sandbox can be made: {remedy}"
+    assert remedy.startswith("there is no /proc here, or something else is mounted over it")
+
+
+@pytest.mark.parametrize("layer", ["cgroup-v1", "cgroup-v2"])
+def test_a_cgroup_that_is_required_and_not_there_is_said_with_the_reason(layer: str):
+    message, remedy = told_where("mount -t tmpfs none /sys/fs/cgroup", layer)
+
+    assert message == f"the policy requires {layer}, which this machine does not give: {remedy}"
+    reason, _, what_to_do = remedy.partition("; ")
+    assert "cgroup" in reason
+    assert "container" in what_to_do
+
+
+def test_what_stands_in_for_a_layer_that_is_required_is_said():
+    on = run_code("1").enforced
+    here = next(name for name in ("cgroup-v1", "cgroup-v2", "memory-watch") if name in on)
+    missing = "memory-watch" if here != "memory-watch" else "cgroup-v2"
+    instead = f"; it gives {here} in its place" if here != "memory-watch" else ": user "
+
+    with pytest.raises(UnsupportedError) as caught:
+        run_code("1", policy=Policy(require=[missing]))
+
+    said = f"the policy requires {missing}, which this machine does not give{instead}"
+    assert str(caught.value).startswith(said)
+    assert caught.value.missing == (missing,)
+    assert str(caught.value).endswith(caught.value.remedy)
 
 
 def test_threads_that_wait_for_one_interpreter_that_does_not_start_are_all_told():

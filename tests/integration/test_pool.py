@@ -178,6 +178,7 @@ def test_eight_threads_have_a_sandbox_each():
 
 def test_threads_that_open_one_sandbox_together_make_one():
     run_code("1", policy=ALONE)
+    wait_for(lambda: settled(zygote_of(ALONE).pid, 0), "the used one to end")
     with Sandbox(ALONE) as sandbox:
         in_threads(8, lambda _: check([entry.name for entry in sandbox.files.list()], []))
         assert settled(zygote_of(ALONE).pid, 1)

@@ -9,6 +9,7 @@ from protocell._messages import (
     MOST_TRACEBACK_BYTES,
     MOST_VALUE_BYTES,
     SLACK_BYTES,
+    ClearMessage,
     ErrorMessage,
     Message,
     MessageReader,
@@ -26,7 +27,17 @@ TEXT = st.text(st.characters(categories=["L", "Cc", "Cs"]), max_size=80)
 NUMBERS = st.just(7) | ANYTHING
 # Nearly right frames get further than garbage does: each field is right most of the time.
 FRAMES = st.one_of(
-    st.fixed_dictionaries({"event": st.just("done"), "id": NUMBERS, "exit_code": ANYTHING}),
+    st.fixed_dictionaries(
+        {
+            "event": st.just("done"),
+            "id": NUMBERS,
+            "exit_code": ANYTHING,
+            "left_out": st.integers() | ANYTHING,
+        }
+    ),
+    st.fixed_dictionaries(
+        {"event": st.just("clear"), "id": NUMBERS, "wait": st.booleans() | ANYTHING}
+    ),
     st.fixed_dictionaries(
         {
             "event": st.just("error"),
@@ -46,6 +57,11 @@ FRAMES = st.one_of(
                 TEXT | ANYTHING | st.just("x" * (RESULT_BYTES + SLACK_BYTES + 1)),
                 max_size=3,
             ),
+            "files": st.dictionaries(
+                st.sampled_from(["text/plain", "text/\n"]), st.text() | ANYTHING, max_size=2
+            ),
+            "display": st.none() | st.text() | ANYTHING,
+            "update": st.booleans() | ANYTHING,
         },
         optional={"more": ANYTHING},
     ),
@@ -79,12 +95,19 @@ def read(frames: list[dict[str, Any]]) -> tuple[list[Message], str]:
 def check(message: Message) -> None:
     if isinstance(message, ResultMessage):
         texts = list(message.formats.values())
-        assert type(message.main) is bool
+        assert type(message.main) is type(message.update) is bool
+        assert message.display is not None or not message.update
+        assert all(
+            path.isprintable() and not path.startswith("/") for path in message.files.values()
+        )
         assert sum(len(text.encode()) for text in texts) <= RESULT_BYTES + SLACK_BYTES
     elif isinstance(message, ErrorMessage):
         assert message.name.isprintable()
         assert 1 <= len(message.name) <= 200
         assert len(message.value.encode()) <= MOST_VALUE_BYTES + 20
         assert len(message.traceback.encode()) <= MOST_TRACEBACK_BYTES + 20
+    elif isinstance(message, ClearMessage):
+        assert type(message.wait) is bool
     else:
+        assert message.left_out >= 0
         assert message.exit_code is None or type(message.exit_code) is int

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from protocell._listing import list_folder
 from protocell._paths import MAX_DEPTH, MAX_NAME_BYTES, normalise
 from protocell._printable import is_printable_line
 from protocell._scan import Scanner
-from protocell._workspace import list_directory, read
+from protocell._workspace import read
 from protocell.errors import FileError
 from tests.workspaces import Place, made_place, no_descriptor_left
 
@@ -106,7 +107,7 @@ def test_every_file_that_is_told_can_be_read_and_is_listed(edits: list[Edit]):
 
         for path, file in Scanner(place.fd).scan().items():
             folder, _, name = path.rpartition("/")
-            listing = list_directory(place.fd, folder or ".", 100)
+            listing = list_folder(place.fd, folder or ".", most=100)
             assert read(place.fd, path, file.size) == file.read()
             assert [e.size for e in listing if (e.name, e.type) == (name, "file")] == [file.size]
 

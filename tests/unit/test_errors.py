@@ -60,7 +60,10 @@ def test_exit_codes_tell_endings_apart():
     codes = [each.exit_code for each in CLASSES if each not in (ProtocellError, GuestError)]
     endings = [code for status, code in EXIT_CODES.items() if status != "ok"]
 
-    assert sorted([*codes, *endings]) == [1, 2, 3, 4, 5, 6, 7, 8, 9, 20, 21, 22, 124, 130]
+    assert sorted([*codes, *endings]) == [
+        *(1, 2, 3, 4, 5, 6, 7, 8, 9, 10),
+        *(20, 21, 22, 124, 130),
+    ]
     assert ProtocellError.exit_code == SetupError.exit_code
     assert GuestError.exit_code == EXIT_CODES["error"]
 

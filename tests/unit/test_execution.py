@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from protocell.errors import GuestError
-from protocell.execution import EXIT_CODES, Execution, ExecutionError, Logs, Result, Usage
+from protocell.execution import EXIT_CODES, Execution, ExecutionError, Logs, Usage
+from protocell.result import Result
 
 
 @dataclass
@@ -51,13 +52,48 @@ def test_a_result_has_its_forms_by_short_name_and_by_mime_type():
         ("svg", "image/svg+xml"),
         ("png", "image/png"),
         ("jpeg", "image/jpeg"),
+        ("pdf", "application/pdf"),
         ("latex", "text/latex"),
+        ("javascript", "application/javascript"),
         ("json", "application/json"),
     ],
 )
 def test_a_form_is_an_attribute(name: str, mime: str):
     assert getattr(Result(by_mime={mime: "here"}), name) == "here"
     assert getattr(Result(by_mime={}), name) is None
+
+
+DATA = "application/vnd.protocell.data+json"
+CHART = "application/vnd.protocell.chart+json"
+
+
+def test_data_and_charts_are_what_their_json_means():
+    result = Result(by_mime={"text/plain": "", DATA: '{"shape": [2, 1]}', CHART: "[1]"})
+
+    assert (result.data, result.chart) == ({"shape": [2, 1]}, [1])
+    assert result.formats() == ["text", "data", "chart"]
+    assert result["data"] == '{"shape": [2, 1]}'
+    assert result.to_dict() == {
+        "is_main_result": False,
+        "text": "",
+        "data": {"shape": [2, 1]},
+        "chart": [1],
+    }
+    assert (plain("").data, plain("").chart) == (None, None)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "9" * 100_000, "'a'", "\x1b"])
+def test_data_that_mean_nothing_are_none(text: str):
+    result = Result(by_mime={DATA: text, CHART: text})
+
+    assert (result.data, result.chart) == (None, None)
+
+
+def test_a_result_names_the_files_of_what_was_too_long():
+    result = Result(by_mime={"text/plain": ""}, files={"text/html": "results/1-1.html"})
+
+    assert result.to_dict()["files"] == {"text/html": "results/1-1.html"}
+    assert "files" not in plain("").to_dict()
 
 
 def test_a_notebook_is_given_no_markup_from_inside():
@@ -94,6 +130,7 @@ def test_json_has_everything_but_the_bytes_of_files():
         error=ExecutionError(name="KeyError", value="'a'", traceback="..."),
         exit_code=None,
         execution_count=2,
+        results_left_out=3,
         usage=Usage(wall_seconds=0.5, peak_memory_bytes=1024),
         enforced=("seccomp",),
     )
@@ -107,6 +144,9 @@ def test_json_has_everything_but_the_bytes_of_files():
         "error": {"name": "KeyError", "value": "'a'", "traceback": "..."},
         "exit_code": None,
         "execution_count": 2,
+        "results_left_out": 3,
+        "state": "kept",
+        "state_reason": "",
         "usage": {
             "wall_seconds": 0.5,
             "user_seconds": 0.0,

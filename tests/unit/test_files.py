@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from protocell.errors import FileError
-from protocell.files import Entry, FileSet, Listing, WorkspaceFile
+from protocell.files import FileSet, WorkspaceFile
 from tests.workspaces import no_descriptor_left
 
 
@@ -251,10 +251,3 @@ def test_a_large_file_set_is_shown_in_few_lines():
 def test_what_was_left_out_cannot_be_changed():
     with pytest.raises(TypeError):
         FileSet().left_out["x"] = 1  # type: ignore[index]
-
-
-def test_a_listing_is_a_list():
-    entry = Entry(name="a", type="file", size=1)
-
-    assert Listing([entry]) == [entry]
-    assert Listing().left_out == {}

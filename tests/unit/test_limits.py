@@ -8,7 +8,7 @@ import pytest
 
 from protocell._fields import Converted
 from protocell.errors import PolicyError
-from protocell.limits import GIB, KIB, MIB, Limits, format_seconds, format_size, parse_size
+from protocell.limits import GIB, MIB, Limits, format_seconds, format_size, parse_size
 
 
 def refusal(**fields: object) -> str:
@@ -20,6 +20,7 @@ def refusal(**fields: object) -> str:
 def test_every_limit_is_on_by_default():
     assert dataclasses.asdict(Limits()) == {
         "wall_seconds": 30.0,
+        "grace_seconds": 1.0,
         "cpu_seconds": 60.0,
         "memory_bytes": GIB,
         "processes": 64,
@@ -30,7 +31,8 @@ def test_every_limit_is_on_by_default():
         "tmp_bytes": 256 * MIB,
         "output_bytes": MIB,
         "output_total_bytes": 64 * MIB,
-        "result_bytes": 256 * KIB,
+        "result_bytes": MIB,
+        "results_bytes": 8 * MIB,
         "files_out": 256,
         "files_out_bytes": 256 * MIB,
     }
@@ -38,9 +40,9 @@ def test_every_limit_is_on_by_default():
 
 def test_limits_read_like_a_sentence():
     assert str(Limits(wall_seconds=0.25, memory_bytes="1.5GiB")) == (
-        "wall 0.25 s, CPU 60 s, memory 1.5 GiB, 64 processes, 256 open files, 256 MiB per file, "
+        "wall 0.25 s, grace 1 s, CPU 60 s, memory 1.5 GiB, 64 processes, 256 open files, 256 MiB per file, "
         "workspace 512 MiB and 16384 inodes, tmp 256 MiB, output 1 MiB kept of each stream and "
-        "64 MiB written, result 256 KiB, 256 files and 256 MiB out"
+        "64 MiB written, result 1 MiB each and 8 MiB together, 256 files and 256 MiB out"
     )
 
 

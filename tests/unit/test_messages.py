@@ -8,8 +8,10 @@ from protocell._messages import (
     MOST_TRACEBACK_BYTES,
     MOST_VALUE_BYTES,
     SLACK_BYTES,
+    ClearMessage,
     DoneMessage,
     ErrorMessage,
+    Message,
     MessageReader,
     ResultMessage,
     max_frame_bytes,
@@ -23,7 +25,11 @@ RESULT: dict[str, Any] = {
     "id": 7,
     "main": True,
     "formats": {"text/plain": "42"},
+    "files": {},
+    "display": None,
+    "update": False,
 }
+CLEAR: dict[str, Any] = {"event": "clear", "id": 7, "wait": True}
 ERROR: dict[str, Any] = {
     "event": "error",
     "id": 7,
@@ -31,10 +37,10 @@ ERROR: dict[str, Any] = {
     "value": "no",
     "traceback": "Traceback ...",
 }
-DONE: dict[str, Any] = {"event": "done", "id": 7, "exit_code": None}
+DONE: dict[str, Any] = {"event": "done", "id": 7, "exit_code": None, "left_out": 0}
 
 
-def parsed(frame: dict[str, Any]) -> ResultMessage | ErrorMessage | DoneMessage:
+def parsed(frame: dict[str, Any]) -> Message:
     return parse_message(frame, number=7, result_bytes=1000)
 
 
@@ -48,7 +54,29 @@ def test_an_honest_frame_is_a_message():
     assert parsed(RESULT) == ResultMessage(main=True, formats={"text/plain": "42"})
     assert parsed(ERROR) == ErrorMessage(name="ValueError", value="no", traceback="Traceback ...")
     assert parsed(DONE) == DoneMessage(exit_code=None)
-    assert parsed(DONE | {"exit_code": 3}) == DoneMessage(exit_code=3)
+    assert parsed(DONE | {"exit_code": 3, "left_out": 5}) == DoneMessage(exit_code=3, left_out=5)
+    assert parsed(CLEAR) == ClearMessage(wait=True)
+
+
+def test_a_result_names_its_files_and_what_it_replaces():
+    files = {"text/html": "results/3-1.html", "image/png": "résumé.png"}
+    frame = RESULT | {"files": files, "display": "one\ud800", "update": True, "main": False}
+
+    assert parsed(frame) == ResultMessage(
+        main=False, formats={"text/plain": "42"}, files=files, display="one?", update=True
+    )
+
+
+def test_the_types_of_what_notebooks_show_are_mime_types():
+    forms = {
+        "application/vnd.plotly.v1+json": "{}",
+        "application/vnd.bokehjs_exec.v0+json": "{}",
+        "application/vnd.protocell.data+json": "{}",
+        "a" * 127 + "/" + "B" * 127: "",
+    }
+    formats = {"text/plain": "", **forms}
+
+    assert parsed(RESULT | {"formats": formats}).formats == formats  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
@@ -65,7 +93,28 @@ def test_an_honest_frame_is_a_message():
         (DONE | {"exit_code": "0"}, "'done' has 'exit_code' of type str"),
         (DONE | {"more": 1}, "'done' has no 'more', or should have none"),
         ({"event": "done", "id": 7}, "'done' has no 'exit_code', or should have none"),
-        ({"event": "done", "exit_code": 0}, "'done' has no 'id', or should have none"),
+        (
+            {"event": "done", "exit_code": 0, "left_out": 0},
+            "'done' has no 'id', or should have none",
+        ),
+        (DONE | {"left_out": -1}, "'done' has a 'left_out' that no honest context counts to"),
+        (DONE | {"left_out": 1 << 60}, "'done' has a 'left_out' that no honest context counts to"),
+        (DONE | {"left_out": True}, "'done' has 'left_out' of type bool"),
+        (CLEAR | {"wait": 1}, "'clear' has 'wait' of type int"),
+        (CLEAR | {"id": 8}, "'clear' is about execution 8, not 7"),
+        (RESULT | {"update": True}, "'result' is an 'update' of nothing"),
+        (RESULT | {"update": 1, "display": "a"}, "'result' has 'update' of type int"),
+        (RESULT | {"display": 1}, "'result' has 'display' of type int"),
+        (RESULT | {"display": "é" * 501}, "'result' has a 'display' that is too long"),
+        (RESULT | {"files": []}, "'result' has 'files' of type list"),
+        (
+            RESULT | {"files": {f"a/b{i}": "x" for i in range(17)}},
+            "'files' has more than 16 names",
+        ),
+        (
+            RESULT | {"files": {"a b": "x"}},
+            "'files' has 'a b', which is no file of the workspace",
+        ),
         (ERROR | {"name": None}, "'error' has 'name' of type NoneType"),
         (ERROR | {"value": ["no"]}, "'error' has 'value' of type list"),
         (RESULT | {"main": 1}, "'result' has 'main' of type int"),
@@ -95,11 +144,36 @@ def test_an_honest_frame_is_a_message():
             "a result of 5097 bytes; at most 1000 are allowed",
         ),
     ],
-    ids=range(22),
+    ids=range(34),
 )
 def test_a_frame_that_is_not_honest_is_refused(frame: dict[str, Any], message: str):
     assert refusal(frame)[: len(message)] == message
     assert len(refusal(frame)) < 120
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "/etc/passwd",
+        "../x",
+        "a/../b",
+        "a//b",
+        "./a",
+        "a/",
+        "~/a",
+        "a\n",
+        "\x1b[2J",
+        "\ud800",
+        "x" * 201,
+        None,
+        1,
+    ],
+)
+def test_a_path_that_is_not_in_its_plainest_form_is_refused(path: object):
+    assert refusal(RESULT | {"files": {"text/html": path}}) == (
+        "'files' has 'text/html', which is no file of the workspace"
+    )
 
 
 def test_a_result_may_be_as_long_as_its_limit_and_what_says_that_it_was_cut():
@@ -146,14 +220,16 @@ def test_a_small_limit_for_results_does_not_cut_errors():
 def test_the_longest_honest_frame_fits():
     result_bytes = 1 << 20
     full = {"text/plain": "\0" * (result_bytes + SLACK_BYTES)}
-    forms = {f"{'a' * 20}/{i:0100}": "" for i in range(15)}
+    forms = {f"{'a' * 127}/{i:0127}": "" for i in range(15)}
+    files = {f"{'a' * 127}/{i:0127}": "😀" * 200 for i in range(16)}
+    more = {"files": files, "display": "\0" * 1000}
     error = {
         "name": "\0" * 200,
         "value": "\0" * MOST_VALUE_BYTES,
         "traceback": "\0" * MOST_TRACEBACK_BYTES,
     }
 
-    assert len(encode(RESULT | {"formats": full | forms})) < max_frame_bytes(result_bytes)
+    assert len(encode(RESULT | {"formats": full | forms} | more)) < max_frame_bytes(result_bytes)
     assert len(encode(ERROR | error)) < max_frame_bytes(1)
 
 
@@ -168,7 +244,7 @@ def read_all(*frames: dict[str, Any]) -> int:
 def test_an_execution_has_results_and_an_error_and_an_end():
     display = RESULT | {"main": False}
 
-    assert read_all(display, display, RESULT, ERROR, DONE) == 5
+    assert read_all(display, CLEAR, display, RESULT, ERROR, DONE) == 6
 
 
 @pytest.mark.parametrize(
@@ -178,7 +254,7 @@ def test_an_execution_has_results_and_an_error_and_an_end():
         ([DONE, RESULT], "a message after the end of its execution"),
         ([ERROR, ERROR], "a second error in one execution"),
         ([RESULT, RESULT], "a second main result in one execution"),
-        ([RESULT | {"main": False}] * 101, "more than 100 results in one execution"),
+        ([CLEAR] * 10_001, "more than 10000 results in one execution"),
     ],
     ids=["done-done", "done-result", "error-error", "main-main", "many"],
 )
@@ -189,5 +265,5 @@ def test_a_message_out_of_turn_is_refused(frames: list[dict[str, Any]], message:
     assert str(caught.value) == message
 
 
-def test_a_hundred_results_are_allowed():
-    assert read_all(*[RESULT | {"main": False}] * 100, DONE) == 101
+def test_ten_thousand_replacements_are_allowed():
+    assert read_all(*[RESULT | {"main": False}, CLEAR] * 5000, DONE) == 10_001

@@ -77,6 +77,16 @@ def test_a_policy_reads_like_a_page(tmp_path: Path):
     ]
 
 
+def test_a_policy_without_a_kernel_says_which_of_its_limits_do_not_hold():
+    assert str(Policy(isolation="process")).splitlines()[1:3] == [
+        f"limits: {Limits()}",
+        (
+            "not enforced: processes, workspace, tmp; memory, CPU, open files and file size hold for "
+            "each process alone"
+        ),
+    ]
+
+
 def test_values_of_variables_are_not_shown(tmp_path: Path):
     policy = a_full_policy(tmp_path)
 

@@ -11,7 +11,8 @@ from hashlib import sha256
 
 import pytest
 
-from protocell._scan import HELD_BYTES, Scanner
+from protocell._reading import HELD_BYTES
+from protocell._scan import Scanner
 from protocell.errors import FileError
 from protocell.files import FileSet
 from tests.workspaces import (
@@ -638,3 +639,102 @@ def test_a_host_without_descriptors_says_so_and_the_next_scan_tells_it_all(place
     assert str(caught.value) == "the host cannot read the workspace: Too many open files"
     assert caught.value.errno == errno.EMFILE
     assert told(scanner.scan()) == ({"a": "made"}, (), {})
+
+
+# -- the host's own work -------------------------------------------------------------------------------
+
+
+def test_what_the_host_is_writing_is_not_looked_at_until_it_is_accepted(place: Place):
+    place.write("known", b"1")
+    scanner = Scanner(place.fd)
+    scanner.scan()
+
+    with scanner.held(["new", "known", "folder"]):
+        place.write("new", b"half")
+        place.write("known", b"half")
+        place.write("folder/below", b"half")
+        assert told(scanner.scan()) == NOTHING
+        place.write("new", b"whole")
+        scanner.accept(["new", "known", "folder/below"], workspace_fd=place.fd)
+
+    assert told(scanner.scan()) == NOTHING
+
+
+def test_what_is_held_is_looked_at_again_when_the_last_has_let_go(place: Place):
+    scanner = Scanner(place.fd)
+    with scanner.held(["a"]):
+        with scanner.held(["a", "b"]):
+            place.write("a", b"1")
+        assert told(scanner.scan()) == NOTHING
+
+    assert told(scanner.scan()) == ({"a": "made"}, (), {})
+
+
+def test_what_the_host_removes_was_not_removed_by_the_code(place: Place):
+    for name in ("folder/a", "folder/b/c", "folder2", "file"):
+        place.write(name, b"1")
+    scanner = Scanner(place.fd)
+    scanner.scan()
+
+    with scanner.held(["folder"]):
+        shutil.rmtree(place.path / "folder")
+        assert told(scanner.scan()) == NOTHING
+        scanner.forget("folder", workspace_fd=place.fd)
+    (place.path / "folder2").unlink()
+
+    assert told(scanner.scan()) == ({}, ("folder2",), {})
+
+
+def test_what_the_host_could_not_remove_is_still_known(place: Place):
+    place.write("folder/gone", b"1")
+    place.write("folder/there", b"1")
+    scanner = Scanner(place.fd)
+    scanner.scan()
+    (place.path / "folder/gone").unlink()
+    place.write("folder/there", b"the code's")
+
+    scanner.forget("folder", workspace_fd=place.fd)
+
+    assert told(scanner.scan()) == ({"folder/there": "changed"}, (), {})
+
+
+def test_what_the_code_makes_again_after_the_host_removed_it_is_made(place: Place):
+    place.write("a", b"1")
+    scanner = Scanner(place.fd)
+    scanner.scan()
+    (place.path / "a").unlink()
+    scanner.forget("a", workspace_fd=place.fd)
+
+    place.write("a", b"1")
+
+    assert told(scanner.scan()) == ({"a": "made"}, (), {})
+
+
+@pytest.mark.parametrize("size", [1, HELD_BYTES * 5])
+def test_a_rename_by_the_host_is_no_change(place: Place, size: int):
+    place.write("a/b", b"x" * size)
+    place.write("c", b"x" * size)
+    (place.path / "a/link").symlink_to("/etc")
+    scanner = Scanner(place.fd, max_bytes=HELD_BYTES)  # the large one is known by its stamps only
+    scanner.scan()
+
+    for old, new in (("a", "new"), ("c", "d")):
+        (place.path / old).rename(place.path / new)
+        scanner.moved(old, new, workspace_fd=place.fd)
+
+    assert told(scanner.scan()) == NOTHING
+
+
+def test_what_the_code_changed_before_the_host_renamed_it_is_changed(place: Place):
+    for name in ("a", "b"):
+        place.write(name, b"1")
+    scanner = Scanner(place.fd)
+    scanner.scan()
+    place.write("a", b"2")
+    place.write("new", b"1")
+
+    for old, new in (("a", "b"), ("new", "newer")):
+        (place.path / old).rename(place.path / new)
+        scanner.moved(old, new, workspace_fd=place.fd)
+
+    assert told(scanner.scan()) == ({"b": "changed", "newer": "made"}, (), {})

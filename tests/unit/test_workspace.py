@@ -1,4 +1,4 @@
-"""Reading and listing a workspace: what is its own comes out whole, and nothing else does, whatever lies in the way."""
+"""Reading a workspace: what is its own comes out whole, and nothing else does, whatever lies in the way."""
 
 import errno
 import fcntl
@@ -7,24 +7,21 @@ import signal
 import socket
 import stat
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from protocell._listing import list_folder
 from protocell._paths import normalise
-from protocell._workspace import list_directory, open_for_reading, read, read_at_most
+from protocell._workspace import open_for_reading, read, read_at_most
 from protocell.errors import FileError
-from protocell.files import Entry
 from tests.workspaces import (
     AS_ROOT,
     NOBODY,
     Place,
     can_make_devices,
-    flatten,
     flip_file,
     flip_folder,
     made_place,
-    make_deep,
     meanwhile,
     no_descriptor_left,
     no_free_descriptor,
@@ -285,7 +282,7 @@ def test_a_folder_of_mode_000_is_unreadable_to_an_ordinary_user(place: Place):
         folder.chmod(0)
         message = refusal(place, "closed/a")
         with pytest.raises(FileError) as caught:
-            list_directory(place.fd, "closed", 10)
+            list_folder(place.fd, "closed", most=10)
         folder.chmod(0o700)
 
     assert message == "'closed/a' cannot be read: the code took the permission away"
@@ -356,63 +353,3 @@ def test_a_host_without_descriptors_says_so(place: Place):
 
     assert str(caught.value) == "'a' cannot be read: Too many open files"
     assert caught.value.errno == errno.EMFILE
-
-
-def test_a_folder_is_listed_by_name_with_types_and_sizes(place: Place):
-    place.write("b.txt", b"12345")
-    place.write("c/inner", b"")
-    os.mkfifo(place.path / "d")
-    (place.path / "a").symlink_to("/etc/passwd")
-
-    listing = list_directory(place.fd, ".", 10)
-
-    assert listing == [
-        Entry(name="a", type="link", size=0),
-        Entry(name="b.txt", type="file", size=5),
-        Entry(name="c", type="dir", size=0),
-        Entry(name="d", type="other", size=0),
-    ]
-    assert listing.left_out == {}
-    assert list_directory(place.fd, "c", 10) == [Entry(name="inner", type="file", size=0)]
-
-
-def test_a_listing_is_bounded_and_says_what_is_not_in_it(place: Place):
-    for number in range(25):
-        place.write(f"file{number}")
-    place.write("with\nnewline")
-    os.close(os.open(b"\xff\xfe", os.O_CREAT, dir_fd=place.fd))
-
-    listing = list_directory(place.fd, "~", 10)
-
-    assert len(listing) == 10
-    assert listing.left_out == {"too many entries": 15, "name not printable": 2}
-
-
-def test_listings_at_once_do_not_disturb_each_other(place: Place):
-    for number in range(100):
-        place.write(f"file{number}")
-
-    with ThreadPoolExecutor(4) as pool:
-        listings = list(pool.map(lambda _: list_directory(place.fd, ".", 1000), range(200)))
-
-    assert {len(listing) for listing in listings} == {100}
-
-
-@pytest.mark.parametrize("name", ["file", "link", "fifo"])
-def test_only_folders_are_listed(place: Place, name: str):
-    place.write("file")
-    (place.path / "link").symlink_to(place.outside)
-    os.mkfifo(place.path / "fifo")
-
-    with pytest.raises(FileError) as caught:
-        list_directory(place.fd, name, 10)
-
-    assert str(caught.value) == f"'{name}' {THROUGH}"
-
-
-def test_a_folder_deeper_than_any_path_is_listed_at_its_top(place: Place):
-    make_deep(place, 10_000)
-    try:
-        assert list_directory(place.fd, "d/" * 64, 10) == [Entry(name="d", type="dir", size=0)]
-    finally:
-        flatten(place)

@@ -3,12 +3,35 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
+
+
+class _Command(TyperCommand):
+    """A command whose --help is shown as the flag that it is."""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        return _without_value(super().get_help_option(ctx))
+
+
+class _Group(TyperGroup):
+    """As ``_Command``, for all of it."""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        return _without_value(super().get_help_option(ctx))
+
+
+def _without_value(option: Any) -> Any:
+    if option is not None:
+        option.metavar = ""
+    return option
+
 
 APP = typer.Typer(
     name="protocell",
+    cls=_Group,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,  # a bug of ours shall show a plain traceback to be reported
@@ -16,6 +39,18 @@ APP = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+# Not docstrings: a line's end in one is kept as it is, whatever the width of the terminal.
+_ABOUT_RUN = (
+    "Run a file of Python code in a fresh sandbox.\n\n"
+    "What it prints comes as it is printed, the value of the last expression at the end. Nothing of "
+    "this machine can be read or changed from inside but what --file and --mount give, and there is "
+    "no network. Ctrl-C interrupts the code, a second one ends it."
+)
+_ABOUT_DOCTOR = (
+    "Try every layer of protection on this machine, for real.\n\n"
+    "Makes a sandbox and lets code in it attempt harmless escapes. Exit code 0 means that the "
+    "default policy can be enforced here; else the table says what is missing and what to do."
+)
 _EXAMPLES = """[bold]Examples[/bold]
 
   protocell run script.py
@@ -67,9 +102,16 @@ _WAIVE = typer.Option(
     help="Go on without this layer if the machine cannot give it. Repeatable.",
 )
 _OUT = typer.Option("--out", metavar="DIR", help="Save the files that the code made or changed.")
-_OVERWRITE = typer.Option("--overwrite", help="Let --out replace files that are there already.")
-_JSON = typer.Option("--json", help="Print nothing but one JSON object: all that came of it.")
-_QUIET = typer.Option("--quiet", "-q", help="No line about status, time and files at the end.")
+# Flags: without this they would be said to take a value.
+_OVERWRITE = typer.Option(
+    "--overwrite", metavar="", help="Let --out replace files that are there already."
+)
+_JSON = typer.Option(
+    "--json", metavar="", help="Print nothing but one JSON object: all that came of it."
+)
+_QUIET = typer.Option(
+    "--quiet", "-q", metavar="", help="No line about status, time and files at the end."
+)
 
 
 def _show_version(*, wanted: bool) -> None:
@@ -93,6 +135,7 @@ def _protocell(
         bool,
         typer.Option(
             "--version",
+            metavar="",
             is_eager=True,
             callback=lambda value: _show_version(wanted=value),
             help="Show the version and exit.",
@@ -103,7 +146,7 @@ def _protocell(
     del version  # its callback has ended the command
 
 
-@APP.command("run", epilog=_EXAMPLES)
+@APP.command("run", cls=_Command, help=_ABOUT_RUN, epilog=_EXAMPLES)
 def _run(
     *,
     code: Annotated[str, _CODE],
@@ -122,12 +165,6 @@ def _run(
     as_json: Annotated[bool, _JSON] = False,
     quiet: Annotated[bool, _QUIET] = False,
 ) -> None:
-    """Run a file of Python code in a fresh sandbox.
-
-    What it prints comes as it is printed, the value of the last expression at the end. Nothing of
-    this machine can be read or changed from inside but what --file and --mount give, and there is
-    no network. Ctrl-C interrupts the code, a second one ends it.
-    """
     from protocell.cli.run import Request, run
 
     request = Request(
@@ -150,16 +187,13 @@ def _run(
     raise typer.Exit(run(request))
 
 
-@APP.command("doctor")
+@APP.command("doctor", cls=_Command, help=_ABOUT_DOCTOR)
 def _doctor(
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", metavar="", help="Print one JSON object.")
+    ] = False,
 ) -> None:
-    """Try every layer of protection on this machine, for real.
-
-    Makes a sandbox and lets code in it attempt harmless escapes. Exit code 0 means that the
-    default policy can be enforced here; else the table says what is missing and what to do.
-    """
     from protocell.cli.doctor import show
 
     raise typer.Exit(show(as_json=as_json))

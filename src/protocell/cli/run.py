@@ -9,6 +9,9 @@ import stat
 from dataclasses import dataclass
 
 from protocell._core import Core
+from protocell._filesystem import Filesystem
+from protocell._lifecycle import Manner
+from protocell._listeners import Listeners
 from protocell._waiter import drive
 from protocell.cli.arguments import make_limits, make_policy, read_code, read_files, read_mounts
 from protocell.cli.stopper import TERMINATED, Stopper
@@ -91,17 +94,17 @@ def _execute(request: Request, stopper: Stopper, screen: Screen) -> Execution:
     code = read_code(request.source, stopper.wait_to_read)
     policy, files = request.policy(), read_files(request.files)
     # Once: nobody is left inside to change the files while they are saved.
-    core = Core(policy, stopper, once=True)
+    core = Core(policy, stopper, Manner(once=True))
     try:
         drive(core.open())
-        for name, path in files.items():
-            drive(core.write_file(name, path))
+        drive(Filesystem(core, stopper).write_files(files))
         with screen.limited(policy.limits.wall_seconds), stopper.running(core):
             return drive(
                 core.run_code(
                     code,
-                    on_stdout=None if request.as_json else screen.out.write,
-                    on_stderr=None if request.as_json else screen.err.write,
+                    listeners=Listeners()
+                    if request.as_json
+                    else Listeners(on_stdout=screen.out.write, on_stderr=screen.err.write),
                 )
             )
     finally:

@@ -31,7 +31,7 @@ TERMINATED = 128 + signal.SIGTERM
 class Stoppable(Protocol):
     """What runs code."""
 
-    def interrupt(self) -> None:
+    def interrupt(self) -> object:
         """KeyboardInterrupt in the code."""
 
     def close(self) -> None:

@@ -5,13 +5,22 @@ import __future__
 
 import builtins
 import linecache
-from ast import Expr, Expression, PyCF_ALLOW_TOP_LEVEL_AWAIT, PyCF_ONLY_AST
+import re
+from ast import (
+    AST,
+    Expr,
+    Expression,
+    Interactive,
+    Module,
+    PyCF_ALLOW_TOP_LEVEL_AWAIT,
+    PyCF_ONLY_AST,
+    stmt,
+)
 from functools import reduce
+from itertools import groupby
 from operator import or_
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-if TYPE_CHECKING:
-    from types import CodeType
+from types import CodeType
+from typing import Any, NamedTuple
 
 # Functions of this module keep these builtins when the code assigns to builtins.len or the like.
 globals()["__builtins__"] = dict(vars(builtins))
@@ -24,51 +33,68 @@ _CO_COROUTINE = 0x80  # inspect.CO_COROUTINE; inspect itself is too heavy for ev
 _FUTURES = reduce(
     or_, (getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
 )
+_IPYTHON = re.compile(r"^\s*([\w, ]+=\s*)?(%|!|\?)|\?\s*$")
+_NO_IPYTHON = (
+    "if this is a command for IPython (a magic, '!' or '?'): IPython is not in this environment; "
+    "install ipython there, or use Python alone, as subprocess.run for '!'"
+)
 # Size, no mtime (so that linecache.checkcache does not look for a file), lines, name.
 _Entry = tuple[int, None, list[str], str]
 
 
-class Program(NamedTuple):
-    """A cell as code: its statements, then the last expression if its value is the result."""
+class Part(NamedTuple):
+    """Some statements of a cell, or one expression whose value is shown."""
 
-    parts: tuple[CodeType, ...]
+    code: CodeType
+    shown: bool = False
+
+    @property
+    def awaits(self) -> bool:
+        """Whether running it gives a coroutine, which is what runs it."""
+        return bool(self.code.co_flags & _CO_COROUTINE)
+
+
+class Program(NamedTuple):
+    """A cell as code."""
+
+    parts: tuple[Part, ...]
+    source: str
+    """What was compiled, which may differ from what was given."""
 
     @property
     def awaits(self) -> bool:
         """Whether it has an ``await`` (or ``async for``, ``async with``) outside of functions."""
-        return any(map(is_coroutine, self.parts))
-
-
-def is_coroutine(code: CodeType) -> bool:
-    """Whether running the code gives a coroutine, which is what runs it."""
-    return bool(code.co_flags & _CO_COROUTINE)
+        return any(part.awaits for part in self.parts)
 
 
 class Cells:
     """The cells so far: their number, their sources, and their ``from __future__`` imports."""
 
     def __init__(self) -> None:
-        self._count = 0
+        self.count = 0
         self._kept: dict[str, _Entry] = {}
         self._kept_bytes = 0
         self._flags = PyCF_ALLOW_TOP_LEVEL_AWAIT
 
-    def compile(self, code: str) -> Program:
-        """The next cell as code.
+    def compile(self, code: str, number: int | None = None) -> Program:
+        """The next cell as code; ``number`` is what it is called by.
 
         Raises:
             SyntaxError: with file, line and text, also for characters that no source can have.
             MemoryError, RecursionError: the parser's, for what is nested too deep.
         """
-        self._count += 1
-        filename = f"<cell {self._count}>"
+        self.count = self.count + 1 if number is None else number
+        filename = f"<cell {self.count}>"
         self._keep(filename, code)
         try:
+            _check(code, filename)
             return self._compile(code, filename)
         except SyntaxError as error:
             # Errors that are found after parsing come without their text, as it is in no file.
             if error.filename == filename and error.text is None and error.lineno:
                 error.text = "".join(_lines(code)[error.lineno - 1 : error.lineno]) or None
+            if error.filename == filename:
+                self._explain(error)
             raise
 
     def restore(self) -> None:
@@ -78,27 +104,47 @@ class Cells:
             cache.setdefault(filename, entry)
 
     def _compile(self, code: str, filename: str) -> Program:
-        _check(code, filename)
-        # dont_inherit, because else this file's own __future__ import would apply.
-        tree = compile(code, filename, "exec", self._flags | PyCF_ONLY_AST, dont_inherit=True)
-        last = tree.body[-1] if tree.body else None
-        shown = None
-        if isinstance(last, Expr) and not _ends_with_semicolon(code, last):
-            shown = Expression(tree.body.pop().value)
-        body = compile(tree, filename, "exec", self._flags, dont_inherit=True)
-        # As in a notebook, a future statement holds for the cells that follow.
-        flags = self._flags | body.co_flags & _FUTURES
-        parts = [body]
-        if shown is not None:
-            parts.append(compile(shown, filename, "eval", flags, dont_inherit=True))
+        source, tree = self._parse(code, filename)
+        shown = frozenset(self._shown(tree.body, source))
+        flags, parts = self._flags, []
+        for is_shown, group in groupby(tree.body, key=lambda node: node in shown):
+            for piece in _pieces(list(group), is_shown=is_shown):
+                mode = {Module: "exec", Expression: "eval", Interactive: "single"}[type(piece)]
+                part = Part(self._built(piece, filename, mode, flags), mode == "eval")
+                # As in a notebook, a future statement holds for the cells that follow.
+                flags |= part.code.co_flags & _FUTURES
+                parts.append(part)
         self._flags = flags
-        return Program(tuple(parts))
+        return Program(tuple(parts), source)
+
+    def _built(self, tree: AST, filename: str, mode: str, flags: int) -> CodeType:
+        # dont_inherit, because else this file's own __future__ import would apply.
+        return compile(tree, filename, mode, flags, dont_inherit=True)  # type: ignore[call-overload, no-any-return]
+
+    def _parse(self, code: str, filename: str) -> tuple[str, Module]:
+        """The text that is meant by a cell's text, and its syntax tree."""
+        flags = self._flags | PyCF_ONLY_AST
+        return code, compile(code, filename, "exec", flags, dont_inherit=True)
+
+    def _explain(self, error: SyntaxError) -> None:
+        """Say what is missing if the text is no Python because it is a notebook's."""
+        if type(error.text) is str and _IPYTHON.search(error.text):
+            error.msg = f"{error.msg}: {_NO_IPYTHON}"
+
+    def _shown(self, body: list[stmt], source: str) -> list[stmt]:
+        """The statements whose values are shown."""
+        last = body[-1] if body else None
+        if isinstance(last, Expr) and not ends_with_semicolon(source, last):
+            return [last]
+        return []
 
     def _keep(self, filename: str, code: str) -> None:
         if len(code) > KEPT_BYTES:
             return
         lines = [line + "\n" for line in _lines(code)]
         entry = (len(code), None, lines, filename)
+        if filename in self._kept:
+            self._kept_bytes -= _weight(self._kept[filename])
         self._kept[filename] = _cache()[filename] = entry
         self._kept_bytes += _weight(entry)
         while self._kept_bytes > KEPT_BYTES and len(self._kept) > 1:
@@ -141,11 +187,17 @@ def _unreadable(code: str, position: int, why: str, filename: str) -> SyntaxErro
     return SyntaxError(why, (filename, len(before), len(before[-1]) + 1, text))
 
 
-def _ends_with_semicolon(code: str, last: Expr) -> bool:
+def ends_with_semicolon(code: str, last: stmt) -> bool:
     """Whether the last token is a semicolon, which tells a notebook not to show the value."""
-    if ";" not in code or last.end_lineno is None:
+    if ";" not in code or last.end_lineno is None or last.end_col_offset is None:
         return False
     lines = _lines(code)
     line = lines[last.end_lineno - 1].encode()[last.end_col_offset :].decode()
     rest = "\n".join([line, *lines[last.end_lineno :]])
     return rest.lstrip(" \t\f\\\n").startswith(";")
+
+
+def _pieces(body: list[stmt], *, is_shown: bool) -> list[AST]:
+    if not is_shown:
+        return [Module(body=body, type_ignores=[])]
+    return [Expression(one.value) if isinstance(one, Expr) else Interactive([one]) for one in body]

@@ -11,6 +11,9 @@ use ``os`` where the code may not. What C code imports on behalf of the code pas
 by the empty list that PyImport_Import gives as ``fromlist`` (``datetime.strptime`` imports
 ``_strptime`` in this way). Modules that are loaded already are judged like others.
 
+IPython is such a library: what a magic imports passes, while the text of a cell is judged with it as without.
+Only ``!ls`` and its kin are refused where ``subprocess`` is, being the same (``notebook_shell``).
+
 The audit event "import" finds what gets past these functions, for ``deny`` only: it is raised for
 modules that are not loaded yet, and not for every way to load one. An audit hook cannot be removed,
 so without a policy there is none.

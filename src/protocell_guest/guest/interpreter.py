@@ -23,43 +23,45 @@ from __future__ import annotations
 
 import builtins
 import contextvars
+import io
 import linecache
 import sys
-from os import _exit, getpid, write
+from contextlib import contextmanager
+from os import getpid
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from protocell_guest.guest.cells import Cells, Program, is_coroutine
-from protocell_guest.guest.clipping import clip
+from protocell_guest.guest import figures, interactive, questions, streams, variables
+from protocell_guest.guest.cells import Cells, Program
+from protocell_guest.guest.display import Clear, Screen, Show, Shown, displayer, forms_of
 from protocell_guest.guest.imports import ImportPolicy, install
-from protocell_guest.guest.plain_tracebacks import class_name, message
+from protocell_guest.guest.outcome import Outcome, end_child, exit_code
 from protocell_guest.guest.tracebacks import Failure, describe
 from protocell_guest.plan import HOME
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 # Functions of this module keep these builtins when the code assigns to builtins.repr or the like.
 globals()["__builtins__"] = dict(vars(builtins))
 
 _modules = sys.modules
-_code_of = SystemExit.__dict__["code"].__get__
 _MISSING = object()
 
 
-class Outcome(NamedTuple):
-    """How a cell ended: with a value, an error, SystemExit, or none of these."""
-
-    formats: dict[str, str] | None = None
-    """The last expression's value as text by MIME type; None if there was none, or it was None."""
-    error: Failure | None = None
-    exit_code: int | None = None
-    """What the shell would have seen, if SystemExit ended the cell."""
+def nothing() -> None:
+    """What is done before a cell unless somebody wants something."""
 
 
 class Interpreter:
-    """One namespace and the cells that ran in it. Making one takes over this process's __main__."""
+    """One namespace and the cells that ran in it. Making one takes over this process's __main__.
+
+    ``before`` is called before each cell, as if the cell did it.
+    """
+
+    warm_cells: tuple[str, ...] = ()
+    """What to warm up beside the usual."""
 
     def __init__(
         self,
@@ -67,46 +69,115 @@ class Interpreter:
         deny_imports: Sequence[str] | None = None,
         allow_imports: Sequence[str] | None = None,
         workspace: str = HOME,
+        before: Callable[[], None] = nothing,
     ) -> None:
-        self._cells = Cells()
+        self._cells = self._make_cells()
         self._context = contextvars.copy_context()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._streams = (sys.stdout, sys.stderr)
+        self._screen = Screen()
+        self._before = before
+        self.workspace = workspace
         self._main = ModuleType("__main__")
         self._namespace = vars(self._main)
         _modules["__main__"] = self._main
         sys.argv = [""]  # as in an interactive interpreter
         if workspace not in sys.path:
             sys.path.append(workspace)
-        policy = ImportPolicy.of(deny=deny_imports, allow=allow_imports, workspace=workspace)
-        if policy is not None:
-            install(policy)
+        questions.refuse()
+        self._policy = ImportPolicy.of(deny=deny_imports, allow=allow_imports, workspace=workspace)
+        self._display = self._make_display()
+        if self._policy is not None:
+            install(self._policy)
 
-    def run(self, code: str, *, result_bytes: int) -> Outcome:
-        """Run one cell. Whatever the code does is in the outcome; nothing is raised.
+    @classmethod
+    @contextmanager
+    def beside(cls) -> Iterator[None]:
+        """For an interpreter beside the live one: what one takes over is given back."""
+        main, argv, path = _modules.get("__main__", _MISSING), sys.argv, list(sys.path)
+        cached, world = dict(linecache.cache), dict(vars(builtins))
+        stdout, sys.stdout = sys.stdout, io.StringIO()
+        try:
+            yield
+        finally:
+            sys.stdout = stdout
+            vars(builtins).update(world)
+            linecache.cache.clear()
+            linecache.cache.update(cached)
+            sys.argv, sys.path[:] = argv, path
+            if main is _MISSING:
+                del _modules["__main__"]
+            else:
+                _modules["__main__"] = main  # type: ignore[assignment]
 
-        A child that the code forked without ending it ends here, as it would at the end of a script.
+    def _make_cells(self) -> Cells:
+        return Cells()
+
+    def _make_display(self) -> Callable[[object], Any]:
+        """Put ``display`` into the builtins."""
+        display = displayer(self._screen)
+        vars(builtins)["display"] = display
+        return display
+
+    def run(self, code: str, *, show: Show, number: int | None = None) -> Outcome:
+        """Run one cell, and show what it shows. Whatever the code does is in the outcome; nothing is raised.
+
+        ``number`` is what the cell is called by, one more than the last one's by default. A child that
+        the code forked without ending it ends here, as it would at the end of a script.
         """
         process = getpid()
         try:
-            outcome = self._run(code, result_bytes)
+            self._screen.plug(show)
+            outcome = self._run(code, number)
         except BaseException as error:  # noqa: BLE001  (a signal handler can raise between our own lines)
             outcome = Outcome(error=describe(error))
-        _flush(*self._streams, *map(_stream, ("stdout", "stderr")))
+        self._screen.plug(None)
+        streams.flush(*self._streams)
         if getpid() != process:
-            _end_child(outcome)
+            end_child(outcome)
         return outcome
 
-    def _run(self, code: str, result_bytes: int) -> Outcome:
+    def become_copy(self) -> None:
+        """Go on in a fork of the process in which this was made: the event loop is the original's."""
+        self._loop = None
+
+    def variables(self, most: int = 200) -> list[dict[str, Any]]:
+        """What the code has made so far: names, types, shapes, sizes."""
+        return variables.describe(self._namespace, hidden=self._known(), most=most)
+
+    def _known(self) -> dict[str, Any]:
+        """Names that were there before the code, with what they meant."""
+        return {}
+
+    def _run(self, code: str, number: int | None) -> Outcome:
+        ended = self._outcome_of(lambda: self._begin(code, number))
+        after = self._outcome_of(self._finish)
+        return after if ended == Outcome() else ended
+
+    def _outcome_of(self, step: Callable[[], None]) -> Outcome:
         try:
-            self._repair()
-            value = self._execute(code)
-            return Outcome(self._context.run(_formats, value, result_bytes))
+            step()
         except SystemExit as error:
-            return Outcome(exit_code=_exit_code(error))
+            return Outcome(exit_code=exit_code(error))
         except BaseException as error:  # noqa: BLE001  (errors of the code are data)
             self._cells.restore()
-            return Outcome(error=self._context.run(describe, error))
+            return Outcome(error=self._context.run(self._failure, error))
+        return Outcome()
+
+    def _begin(self, code: str, number: int | None) -> None:
+        self._repair()
+        self._before()
+        figures.install(self._display)
+        interactive.install(self._display)
+        self._execute(code, number)
+
+    def _finish(self) -> None:
+        """What is done after a cell, however it ended: figures that it left open are shown."""
+        for figure in figures.take_open():
+            self._context.run(self._display, figure)
+
+    def _failure(self, error: BaseException) -> Failure:
+        return describe(error)
 
     def _repair(self) -> None:
         """Put back what every cell needs, if it is gone or closed. What was replaced stays."""
@@ -115,26 +186,32 @@ class Interpreter:
         self._namespace.setdefault("__builtins__", builtins)
         # The place of a warning that was shown is remembered by line; line 1 is another one now.
         self._namespace.pop("__warningregistry__", None)
+        if type(getattr(sys, "modules", None)) is not dict:
+            sys.modules = _modules
         _modules.setdefault("__main__", self._main)
-        for name, descriptor, given in zip(
-            ("stdout", "stderr"), (1, 2), self._streams, strict=True
-        ):
-            if not _is_open(_stream(name)):
-                setattr(sys, name, given if _is_open(given) else _reopened(descriptor))
+        streams.repair(self._streams)
 
-    def _execute(self, code: str) -> object:
-        program = self._cells.compile(code)
+    def _execute(self, code: str, number: int | None) -> None:
+        self._perform(self._cells.compile(code, number))
+
+    def _perform(self, program: Program) -> None:
         if program.awaits:
-            return self._await(program)
-        value = None
+            self._await(program)
+            return
         for part in program.parts:
-            value = self._context.run(eval, part, self._namespace)
-        return value
+            value = self._context.run(eval, part.code, self._namespace)
+            if part.shown:
+                self._context.run(self._show, value, main=part is program.parts[-1])
 
-    def _await(self, program: Program) -> object:
+    def _show(self, value: object, *, main: bool) -> None:
+        """Show the value of an expression."""
+        if value is not None and (formats := forms_of(value)):
+            self._screen.put(Shown(formats, main=main))
+
+    def _await(self, program: Program) -> None:
         loop = self._ready_loop()
-        ending: list[tuple[object, BaseException | None]] = []
-        task = loop.create_task(_settle(program, self._namespace, ending), context=self._context)
+        ending: list[BaseException | None] = []
+        task = loop.create_task(self._settle(program, ending), context=self._context)
         try:
             loop.run_until_complete(task)
         except BaseException:
@@ -144,13 +221,30 @@ class Interpreter:
                 task.cancel()
                 loop.run_until_complete(task)
             raise
-        value, error = ending.pop()
+        error = ending.pop()
         try:
             if error is not None:
                 raise error
-            return value
         finally:
             del error  # its traceback holds this frame
+
+    async def _settle(self, program: Program, ending: list[BaseException | None]) -> None:
+        """Run a cell that awaits, and put its exception, if any, into ``ending``.
+
+        All of the cell runs in one task, so that what it does before its first ``await`` (make a task,
+        enter a timeout) has a running loop. An exception does not leave the task: then it has no frames
+        of asyncio, and it is freed with the cell (frames of its traceback lead to the task).
+        """
+        try:
+            for part in program.parts:
+                value = eval(part.code, self._namespace)  # noqa: S307  (this is what we are for)
+                if part.awaits:
+                    value = await value
+                if part.shown:
+                    self._show(value, main=part is program.parts[-1])
+            ending.append(None)
+        except BaseException as error:  # noqa: BLE001  (raised again by _await)
+            ending.append(error)
 
     def _ready_loop(self) -> asyncio.AbstractEventLoop:
         import asyncio  # noqa: PLC0415  (see above)
@@ -161,115 +255,19 @@ class Interpreter:
         return self._loop
 
 
-async def _settle(
-    program: Program, namespace: dict[str, Any], ending: list[tuple[object, BaseException | None]]
-) -> None:
-    """Run a cell that awaits, and put its value or exception into ``ending``.
-
-    All of the cell runs in one task, so that what it does before its first ``await`` (make a task,
-    enter a timeout) has a running loop. An exception does not leave the task: then it has no frames
-    of asyncio, and it is freed with the cell (frames of its traceback lead to the task).
-    """
-    try:
-        value = None
-        for part in program.parts:
-            value = eval(part, namespace)  # noqa: S307  (this is what we are for)
-            if is_coroutine(part):
-                value = await value
-        ending.append((value, None))
-    except BaseException as error:  # noqa: BLE001  (raised again by _await)
-        ending.append((None, error))
-
-
-# -- results -----------------------------------------------------------------------------------------
-
-
-def _formats(value: object, result_bytes: int) -> dict[str, str] | None:
-    if value is None:
-        return None
-    return {"text/plain": clip(_represented(value), result_bytes)}
-
-
-def _represented(value: object) -> str:
-    try:
-        return str.__str__(repr(value))  # an exact str, whatever __repr__ returned
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # noqa: BLE001  (the code's own __repr__ can raise anything)
-        name, raised = class_name(type(value)), class_name(type(error))
-        return f"<{name} object whose repr raised {raised}: {message(error)}>"
-
-
-def _exit_code(error: SystemExit) -> int:
-    """What the shell sees, as in CPython's _Py_HandleSystemExit."""
-    code = _code_of(error)
-    if code is None:
-        return 0
-    if issubclass(type(code), int):
-        number = int.__index__(code)
-        return number & 0xFF if -(2**63) <= number < 2**63 else 0xFF
-    try:
-        sys.stderr.write(f"{code}\n")
-    except BaseException:  # noqa: BLE001  (its __str__ or stream is broken; CPython says nothing either)
-        return 1
-    return 1
-
-
-def _end_child(outcome: Outcome) -> NoReturn:
-    if outcome.error is not None:
-        write(2, outcome.error.traceback.encode("utf-8", "backslashreplace"))
-    _exit(outcome.exit_code if outcome.exit_code is not None else int(outcome.error is not None))
-
-
-# -- standard output and error -----------------------------------------------------------------------
-
-
-def _stream(name: str) -> Any:
-    return getattr(sys, name, None)
-
-
-def _is_open(stream: Any) -> bool:
-    try:
-        return stream is not None and not getattr(stream, "closed", False)
-    except BaseException:  # noqa: BLE001  (ValueError if detached; anything if it is the code's)
-        return False
-
-
-def _reopened(descriptor: int) -> Any:
-    try:
-        return open(
-            descriptor, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False
-        )
-    except OSError:
-        return None  # the descriptor itself is closed: print() does nothing, as in plain Python
-
-
-def _flush(*streams: Any) -> None:
-    for stream in streams:
-        try:
-            stream.flush()
-        except BaseException:  # noqa: BLE001, S112
-            # Closed, None, or the code's own and broken: what it holds is lost, and that is the
-            # code's loss alone. The cell has ended; there is nobody left to tell.
-            continue
-
-
 # -- before the first cell ---------------------------------------------------------------------------
 
 
-def warm() -> None:
+def _ignore(_item: Shown | Clear) -> None:
+    """What the warming up shows is for nobody."""
+
+
+_WARM_CELLS = ("1 + 1", "def f():\n    return 1 / 0\nf()", "1 +", "'x' * 10_000")
+
+
+def warm(kind: type[Interpreter] = Interpreter) -> None:
     """Compile, run, fail and print once, so that no sandbox pays for a first time. Leaves no state."""
-    main, argv, path = _modules.get("__main__", _MISSING), sys.argv, list(sys.path)
-    cached = dict(linecache.cache)
-    interpreter = Interpreter()
-    try:
-        for code in ("1 + 1", "def f():\n    return 1 / 0\nf()", "1 +", "'x' * 10_000"):
-            interpreter.run(code, result_bytes=1_000)
-    finally:
-        linecache.cache.clear()
-        linecache.cache.update(cached)
-        sys.argv, sys.path[:] = argv, path
-        if main is _MISSING:
-            del _modules["__main__"]
-        else:
-            _modules["__main__"] = main  # type: ignore[assignment]
+    with kind.beside():
+        interpreter = kind()
+        for code in (*_WARM_CELLS, *interpreter.warm_cells):
+            interpreter.run(code, show=_ignore)

@@ -5,92 +5,154 @@ Theory of operation
 This process is confined before ``serve`` is called and belongs to the model's code after the first
 request.  Descriptors: 0 is /dev/null, 1 and 2 are pipes that the host reads, ``channel`` is the
 socket of this context alone.  End of file on it means that the host is done: the process ends.
-The events of one execution leave in one write, after standard output has been flushed, so that
-whoever reads "done" finds all output in the pipes.
 """
 
 from __future__ import annotations
 
 import os
 import select
-import signal
 import socket
 import sys
 from collections.abc import Callable
-from types import FrameType
+from dataclasses import dataclass
 from typing import Any
 
 from protocell_guest import wire
-from protocell_guest.guest.interpreter import Interpreter, Outcome
-from protocell_guest.guest.tracebacks import describe
+from protocell_guest.guest import copies
+from protocell_guest.guest.execution import execute
+from protocell_guest.guest.interpreter import Interpreter
+from protocell_guest.guest.interrupts import Interrupts
 
 _CHUNK = 1 << 18
 _IDLE_SECONDS = 0.005
+_MOST_DESCRIPTORS = 240  # of 253 that one message can carry (unix(7), SCM_MAX_FD)
 _CHANNEL_DESCRIPTOR = 3
 _MAX_REQUEST_BYTES = 1 << 29  # 32 Mi characters, which the host allows, at 12 bytes and some
 
 
-class Interrupts:
-    """SIGINT reaches the code while it runs and nobody in between.  Made before the host hears of the context."""
+@dataclass(frozen=True, slots=True)
+class Doubles:
+    """What only the kernel's side knows how to do for a copy of this process."""
 
-    def __init__(self) -> None:
-        self.running = False
-        signal.signal(signal.SIGINT, self._handle)
-        signal.signal(signal.SIGURG, lambda _number, _frame: None)  # ends a wait, see init
-
-    def _handle(self, _number: int, _frame: FrameType | None) -> None:
-        if self.running:
-            raise KeyboardInterrupt
+    fork: Callable[[], int]
+    take_in_orphans: Callable[[], None]
 
 
-def _events(number: int, outcome: Outcome) -> bytes:
-    parts = []
-    if outcome.formats is not None:
-        parts.append({"event": "result", "id": number, "main": True, "formats": outcome.formats})
-    if outcome.error is not None:
-        error = outcome.error
-        parts.append(
-            {
-                "event": "error",
-                "id": number,
-                "name": error.name,
-                "value": error.value,
-                "traceback": error.traceback,
-            }
+class Server:
+    """The conversation of one context with the host."""
+
+    def __init__(
+        self,
+        channel: socket.socket,
+        interpreter: Interpreter,
+        interrupts: Interrupts,
+        doubles: Doubles,
+    ) -> None:
+        self._channel = channel
+        self._interpreter = interpreter
+        self._interrupts = interrupts
+        self._doubles = doubles
+        self._descriptors: list[int] = []
+        self._reader = wire.FrameReader(_MAX_REQUEST_BYTES)
+
+    def serve(self, idle: Callable[[], None]) -> None:
+        """Answer requests until end of file.
+
+        ``idle`` is called once if no request comes for a moment: it touches the pages that the first
+        one will need, while nobody waits.
+        """
+        if not select.select([self._channel], [], [], _IDLE_SECONDS)[0]:
+            idle()
+        while data := self._receive():
+            for request in self._reader.feed(data):
+                self._answer(request)
+
+    def _receive(self) -> bytes:
+        data, descriptors, _, _ = socket.recv_fds(
+            self._channel, _CHUNK, _MOST_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC
         )
-    parts.append({"event": "done", "id": number, "exit_code": outcome.exit_code})
-    return b"".join(wire.encode(part) for part in parts)
+        self._descriptors += descriptors
+        return data
 
+    def _answer(self, request: dict[str, Any]) -> None:
+        operation = request["op"]
+        if operation == "execute":
+            if not request.get("checkpoint") or self._checkpoint(request):
+                execute(self._interpreter, request, self._interrupts, self._send)
+        elif operation == "checkpoint":
+            self._checkpoint(request)
+        elif operation == "settle":
+            self._settle(request)
+        elif operation == "fork":
+            self._branch(request)
+        elif operation == "variables":
+            items = self._interpreter.variables(request["most"])
+            self._send({"event": "variables", "id": request["id"], "items": items})
 
-def _execute(interpreter: Interpreter, request: dict[str, Any], interrupts: Interrupts) -> bytes:
-    try:
-        interrupts.running = True
-        outcome = interpreter.run(request["code"], result_bytes=request["result_bytes"])
-        interrupts.running = False
-    except KeyboardInterrupt as late:  # between the end of the code and the line above
-        interrupts.running = False
-        outcome = Outcome(None, describe(late), None)
-    return _events(request["id"], outcome)
+    def _send(self, message: dict[str, Any]) -> None:
+        self._send_all(wire.encode(message))
 
+    def _send_all(self, data: bytes) -> None:
+        self._channel.sendall(data)
 
-def serve(
-    channel: socket.socket,
-    interpreter: Interpreter,
-    interrupts: Interrupts,
-    *,
-    idle: Callable[[], None],
-) -> None:
-    """Answer requests until end of file.
+    def _settle(self, request: dict[str, Any]) -> None:
+        """Variables and the working folder of this context alone."""
+        detail = None
+        os.environ.update(request["envs"])
+        try:
+            os.chdir(request["cwd"])
+        except OSError as error:
+            detail = str(error)
+        self._send({"event": "settled", "id": request["id"], "detail": detail})
 
-    ``idle`` is called once if no request comes for a moment: it touches the pages that the first
-    one will need, while nobody waits.
-    """
-    reader = wire.FrameReader(_MAX_REQUEST_BYTES)
-    if not select.select([channel], [], [], _IDLE_SECONDS)[0]:
-        idle()
-    while data := channel.recv(_CHUNK):
-        for request in reader.feed(data):
-            channel.sendall(_execute(interpreter, request, interrupts))
+    def _checkpoint(self, request: dict[str, Any]) -> bool:
+        """Leave a frozen copy and tell the host; False in the copy, when it has been woken."""
+        message: dict[str, Any] = {"event": "copied", "id": request["id"], "pids": []}
+        try:
+            pid = copies.freeze(self._doubles.fork, self._channel)
+        except copies.NotCopyableError as reason:
+            self._send(message | {"detail": str(reason)})
+            return True
+        if pid == 0:
+            self._reader = wire.FrameReader(_MAX_REQUEST_BYTES)
+            self._interpreter.become_copy()
+            self._send({"event": "resumed"})
+            return False
+        self._send(message | {"pids": [pid], "detail": ""})
+        return True
+
+    def _branch(self, request: dict[str, Any]) -> None:
+        """Go on ``count`` times more, each on streams of its own."""
+        given, self._descriptors = self._descriptors, []
+        streams = [given[first : first + 3] for first in range(0, len(given), 3)]
+        message: dict[str, Any] = {"event": "copied", "id": request["id"], "detail": ""}
+        try:
+            if not streams or len(streams[-1]) < copies.STREAMS:
+                raise copies.NotCopyableError("the code has too many open files")
+            pids, number = copies.branch(self._doubles.fork, streams)
+        except copies.NotCopyableError as reason:
+            pids, number = [], -1
+            message["detail"] = str(reason)
+        if number < 0:
+            for descriptor in given:
+                os.close(descriptor)
+            self._send(message | {"pids": pids})
+            return
+        self._doubles.take_in_orphans()
+        self._interpreter.become_copy()
+        message["detail"] = self._move(request["folders"], number)
+        self._send(message | {"pids": [os.getpid()]})
+
+    def _move(self, folders: list[str] | None, number: int) -> str:
+        """Into a working folder of its own with copies of what is in the present one."""
+        if folders is None:
+            return ""
+        try:
+            copies.copy_folder(os.getcwd(), folders[number])
+            os.chdir(folders[number])
+        except OSError as error:
+            return f"its working folder could not be made: {error}"
+        return ""
 
 
 def move_channel(channel: socket.socket) -> socket.socket:

@@ -30,7 +30,7 @@ _MESSAGE_SHOWN = 10_000
 _LINKS_SHOWN = 16
 _MEMBERS_SHOWN = 15  # as in CPython, max_group_width
 
-_OUR_FOLDER = __file__.rpartition("/guest/")[0] + "/"
+_hidden = [__file__.rpartition("/guest/")[0] + "/"]
 _IMPORTLIB = ("<frozen importlib._bootstrap>", "<frozen importlib._bootstrap_external>")
 
 _CAUSE = "\nThe above exception was the direct cause of the following exception:\n\n"
@@ -75,7 +75,13 @@ def older_of(error: BaseException) -> tuple[BaseException | None, str]:
 
 def is_ours(filename: str) -> bool:
     """Whether code of this file is the sandbox's or the import system's, which no user wants to see."""
-    return filename.startswith(_OUR_FOLDER) or filename in _IMPORTLIB
+    return filename.startswith(tuple(_hidden)) or filename in _IMPORTLIB
+
+
+def hide(folder: str) -> None:
+    """Show no frames of this folder's code either."""
+    if folder + "/" not in _hidden:
+        _hidden.append(folder + "/")
 
 
 def repeated(count: int) -> str:

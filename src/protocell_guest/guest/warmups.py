@@ -11,9 +11,11 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import NamedTuple
 
-from protocell_guest.guest import interpreter
+from protocell_guest.guest import shells
+from protocell_guest.guest.shells import Kind
 
 Step = Callable[[], None]
 
@@ -50,11 +52,11 @@ _CONTEXT: dict[str, Step] = {"numpy": _numpy, "pandas": _pandas}
 _TEMPLATE: dict[str, Step] = {**_CONTEXT, "pandas": _more_pandas}
 
 
-def for_packages(names: Sequence[str]) -> Warmups:
-    """What to run for these preloaded packages."""
+def for_packages(names: Sequence[str], shell: Kind = "auto") -> Warmups:
+    """What to run for these preloaded packages, and for this interpreter (``shells.make``)."""
     return Warmups(
-        template=_in_turn([interpreter.warm, *_known(_TEMPLATE, names)]),
-        context=_in_turn([interpreter.warm, *_known(_CONTEXT, names)]),
+        template=_in_turn([partial(shells.prepare, shell), *_known(_TEMPLATE, names)]),
+        context=_in_turn([partial(shells.warm, shell), *_known(_CONTEXT, names)]),
     )
 
 

@@ -73,10 +73,23 @@ class Group:
         """A leaf with its limits, nobody in it yet; ``name`` is ``box-<n>``."""
         if not _LEAF_NAME.fullmatch(name):
             raise ValueError(f"a leaf is called box-<n>, so that sweep knows it, and not {name!r}")
-        directories = {key: f"{place}/{name}" for key, place in self._directories.items()}
         return cgroup_leaf.create(
-            self.hierarchy.version, directories, memory_bytes=memory_bytes, processes=processes
+            self.hierarchy.version,
+            self._places_of(name),
+            memory_bytes=memory_bytes,
+            processes=processes,
         )
+
+    def reopen(self, name: str) -> Leaf:
+        """A leaf that was created before and is still there, limits and all.
+
+        Raises:
+            OSError: it is not.
+        """
+        return Leaf(self.hierarchy.version, self._places_of(name))
+
+    def _places_of(self, name: str) -> dict[str, str]:
+        return {key: f"{place}/{name}" for key, place in self._directories.items()}
 
     def remove(self) -> bool:
         """Remove all leaves and the directory; False while a process is left in one."""

@@ -12,6 +12,7 @@ detached, so that no path, descriptor or working directory leads back.
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 
@@ -28,6 +29,7 @@ _OPEN_TREE_CLONE = 1
 _OPEN_TREE_CLOEXEC = os.O_CLOEXEC
 _MOVE_MOUNT_F_EMPTY_PATH = 0x4
 _AT_FDCWD = 0xFFFFFFFFFFFFFF9C  # -100 as the unsigned word that the call takes
+_AT_SYMLINK_NOFOLLOW = 0x100
 _AT_EMPTY_PATH = 0x1000
 _AT_RECURSIVE = 0x8000
 _ATTR_RDONLY = 0x1
@@ -39,6 +41,8 @@ _FSCONFIG_SET_STRING = 1
 _FSCONFIG_CMD_CREATE = 6
 _FSMOUNT_CLOEXEC = 1
 _MNT_DETACH = 2
+_STATX_BYTES = 256
+_STATX_ATTR_MOUNT_ROOT = 0x2000
 
 
 def _call(name: str, *arguments: _libc.Argument) -> int:
@@ -77,6 +81,38 @@ def take_files_only(folder: int, empty: int) -> int:
         return _call("fsmount", context, _FSMOUNT_CLOEXEC, attributes)
     finally:
         os.close(context)
+
+
+def take_one_file(folder: int, name: str, stage: str) -> int:
+    """A detached read-only copy of one file of a host folder, out of a view of the folder.
+
+    A copy of the file itself would say in /proc/self/mountinfo where on the host it lies, folder by
+    folder; one out of a view says where it lies in the view, which is its name.  Nothing else of the
+    folder is in the copy.  ``stage`` is an empty folder on which the view stands for a moment: before
+    Linux 6.15 nothing can be copied out of a tree that stands nowhere (open_tree(2)).
+
+    Raises:
+        OSError: it is a mount of its own, which the view would not show, or no view can be made.
+    """
+    if _is_mount_root(folder, name):
+        raise OSError(errno.EXDEV, "the file is a mount of its own")
+    empty = os.open(stage, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        put(take_files_only(folder, empty), stage)
+    finally:
+        os.close(empty)
+    try:
+        flags = _OPEN_TREE_CLONE | _OPEN_TREE_CLOEXEC | _AT_SYMLINK_NOFOLLOW
+        return _call("open_tree", _AT_FDCWD, _path(f"{stage}/{name}"), flags)
+    finally:
+        unmount(stage)
+
+
+def _is_mount_root(folder: int, name: str) -> bool:
+    status = _libc.buffer(bytes(_STATX_BYTES))
+    _call("statx", folder, _path(name), _AT_SYMLINK_NOFOLLOW, 0, status)
+    _, attributes = struct.unpack_from("=QQ", status)  # after mask and block size, 32 bits each
+    return bool(attributes & _STATX_ATTR_MOUNT_ROOT)
 
 
 def put(tree: int, target: str) -> None:

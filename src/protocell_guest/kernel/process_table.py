@@ -10,13 +10,32 @@ reaped children is the use of the whole tree.
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple
 
 from protocell_guest import plan, usage
 
 _TICK = 1 / os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-_MAX_REAPED_AT_ONCE = 512
 _TMPFS = (plan.HOME, "/tmp", "/dev/shm")
+
+
+class Process(NamedTuple):
+    """What /proc says of one process."""
+
+    parent: int
+    session: int
+    is_dead: bool  # a zombie
+    is_stopped: bool
+    cpu: float  # seconds, with its reaped children
+
+
+class Dead(NamedTuple):
+    """A child that was collected."""
+
+    pid: int
+    status: int  # as of waitpid(2)
+    cpu: float  # seconds, with its reaped children
 
 
 def has_exited(pid: int) -> bool:
@@ -24,16 +43,33 @@ def has_exited(pid: int) -> bool:
     return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
-def reap_orphans(spare: int | None) -> None:
-    """Collect dead children; ``spare`` is collected by somebody else."""
-    for _ in range(_MAX_REAPED_AT_ONCE):
-        try:
-            dead = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        except ChildProcessError:
-            return
-        if dead is None or dead.si_pid == spare:
-            return
-        os.waitpid(dead.si_pid, 0)
+def ended() -> int | None:
+    """A child that has ended and is still to be collected; None if there is none."""
+    try:
+        dead = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return None
+    return None if dead is None else dead.si_pid
+
+
+def collect(pid: int) -> Dead:
+    """Wait for a child, or for any (-1), and take its status and times."""
+    pid, status, used = os.wait4(pid, 0)
+    return Dead(pid, status, used.ru_utime + used.ru_stime)
+
+
+def root_of(pid: int, processes: Mapping[int, Process], roots: Collection[int]) -> int | None:
+    """The nearest of the roots at or above a process, or the one whose session it is in; else None."""
+    at = pid
+    # The list was not read in one moment, so parents could lead in a circle.
+    for _ in range(len(processes)):
+        if at in roots:
+            return at
+        if at not in processes:
+            break
+        at = processes[at].parent
+    session = processes[pid].session
+    return session if session in roots else None
 
 
 class Table:
@@ -46,13 +82,21 @@ class Table:
     def _pids(self) -> list[str]:
         return [name for name in os.listdir(self._proc) if name.isdigit() and name != "1"]
 
-    def cpu_total(self) -> float:
-        """Processor seconds of every process of the sandbox since it began, the dead included."""
-        own = os.times()
-        total = own.children_user + own.children_system
+    def processes(self) -> dict[int, Process]:
+        """All but init, by pid; those that end meanwhile may be missing."""
+        found = {}
         for pid in self._pids():
-            total += sum(usage.times(self._read(f"{pid}/stat"))) * _TICK
-        return total
+            stat = self._read(f"{pid}/stat")
+            if stat:
+                state, parent, _, session = stat.rpartition(b")")[2].split(None, 4)[:4]
+                cpu = sum(usage.times(stat)) * _TICK
+                dead, stopped = state in b"ZX", state in b"Tt"
+                found[int(pid)] = Process(int(parent), int(session), dead, stopped, cpu)
+        return found
+
+    def resident(self, pids: Iterable[int]) -> int:
+        """Bytes that these processes have in memory, shared pages each time."""
+        return sum(self._resident(str(pid)) for pid in pids)
 
     def memory(self) -> int:
         """Bytes that the sandbox holds: the processes' memory and the files in its tmpfs.

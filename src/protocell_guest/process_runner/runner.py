@@ -12,6 +12,7 @@ its children, each on its own; what cannot be put on is an error that the host i
 
 from __future__ import annotations
 
+import errno
 import importlib
 import math
 import os
@@ -24,8 +25,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from protocell_guest import wire
-from protocell_guest.guest import loop, signals
-from protocell_guest.guest.interpreter import Interpreter, Outcome
+from protocell_guest.guest import loop, shells, signals
+from protocell_guest.guest.interrupts import Interrupts
 from protocell_guest.process_runner.folder import Folder
 
 # A core_pattern that is a pipe gets cores in spite of the limit 0, but not with 1 (fs/coredump.c).
@@ -54,22 +55,7 @@ class Task:
     deny_imports: list[str] | None
     allow_imports: list[str] | None
     preload: list[str]
-
-
-class MeteredInterpreter(Interpreter):
-    """An interpreter that lets each cell use so much processor time, and its children as much."""
-
-    def __init__(self, task: Task, home: str) -> None:
-        super().__init__(
-            deny_imports=task.deny_imports, allow_imports=task.allow_imports, workspace=home
-        )
-        self._seconds = task.limits["cpu_seconds"]
-
-    def _run(self, code: str, result_bytes: int) -> Outcome:
-        # Here, where an interrupt that comes in between is caught like one in the cell.
-        with suppress(OSError, ValueError):  # the code took the right to do so from itself
-            allow_processor_time(self._seconds)
-        return super()._run(code, result_bytes)
+    shell: shells.Kind
 
 
 def run(task: Task, place: Folder, channel: int, stdout: int, stderr: int) -> None:
@@ -96,9 +82,22 @@ def run(task: Task, place: Folder, channel: int, stdout: int, stderr: int) -> No
         message = {"step": error.step, "errno": error.errno, "detail": error.detail}
         connection.sendall(wire.encode({"event": "failed", **message}))
         return
-    interrupts, interpreter = loop.Interrupts(), MeteredInterpreter(task, place.home)
+    interrupts = Interrupts()
+    interpreter = shells.make(
+        task.shell,
+        deny_imports=task.deny_imports,
+        allow_imports=task.allow_imports,
+        workspace=place.home,
+        before=lambda: allow_processor_time(task.limits["cpu_seconds"]),
+    )
     connection.sendall(wire.encode({"event": "ready", "enforced": enforced}))
-    loop.serve(connection, interpreter, interrupts, idle=_nothing)
+    doubles = loop.Doubles(_no_copy, _nothing)
+    loop.Server(connection, interpreter, interrupts, doubles).serve(idle=_nothing)
+
+
+def _no_copy() -> int:
+    """The host does not ask for it here: what is copied could not be ended by itself."""
+    raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
 
 def _nothing() -> None:
@@ -166,10 +165,11 @@ def allow_processor_time(seconds: float) -> None:
     """Let this process use so much more, and each child that it starts: SIGXCPU ends it then."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     total = math.ceil(used.ru_utime + used.ru_stime + seconds)
-    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    if hard != resource.RLIM_INFINITY:
-        total = min(total, hard)
-    resource.setrlimit(resource.RLIMIT_CPU, (total, hard))
+    with suppress(OSError, ValueError):  # the code took the right to do so from itself
+        _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+        if hard != resource.RLIM_INFINITY:
+            total = min(total, hard)
+        resource.setrlimit(resource.RLIMIT_CPU, (total, hard))
 
 
 def _set(kind: int, value: int) -> None:

@@ -1,0 +1,134 @@
+"""A copy of a small workspace, kept by the host beside a checkpoint, and put back with it.
+
+Only regular files and folders can be put back as they were; where there is something else, or too much, none
+is taken, and the caller is told.  What is in a file is read and written as by ``files``: no link is followed,
+and what is put back is no execution's work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from protocell import _listing, _workspace
+from protocell._place import Place
+from protocell._transfer import write_all
+from protocell._tree import WHOLE
+from protocell._writing import opened
+from protocell.entries import FileType, Listing
+from protocell.errors import CheckpointError
+from protocell.limits import MIB, format_size
+from protocell_guest.plan import HOME
+
+MOST_BYTES = 64 * MIB
+MOST_ENTRIES = 2_000
+_EXECUTABLE = 0o100
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One file."""
+
+    content: bytes
+    is_executable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What was in a workspace; paths are relative to it."""
+
+    folders: tuple[str, ...]
+    files: Mapping[str, Kept]
+
+
+async def take(place: Place) -> Snapshot:
+    """All that is there.
+
+    Raises:
+        CheckpointError: it is too much, or not only files and folders.
+    """
+    return await place.look(_take)
+
+
+def _take(workspace: int) -> Snapshot:
+    entries = _list(workspace)
+    odd = [entry.path for entry in entries if entry.type not in (FileType.FILE, FileType.DIR)]
+    if odd or entries.left_out:
+        what = repr(odd[0]) if odd else ", ".join(entries.left_out)
+        raise _refused(f"there is something other than regular files and folders ({what})")
+    size = sum(entry.size for entry in entries)
+    if size > MOST_BYTES:
+        raise _refused(
+            f"the files have {format_size(size)}, and {format_size(MOST_BYTES)} are kept"
+        )
+    files = {}
+    for entry in entries:
+        if entry.type is FileType.FILE:
+            content = _workspace.read(workspace, entry.path, MOST_BYTES)
+            files[_name(entry.path)] = Kept(content, bool(entry.mode & _EXECUTABLE))
+    folders = tuple(_name(entry.path) for entry in entries if entry.type is FileType.DIR)
+    return Snapshot(folders, files)
+
+
+def _list(workspace: int) -> Listing:
+    listing = _listing.list_folder(workspace, HOME, depth=WHOLE, most=MOST_ENTRIES)
+    if len(listing) >= MOST_ENTRIES:
+        raise _refused(f"there are {MOST_ENTRIES} files and folders or more")
+    return listing
+
+
+def _refused(why: str) -> CheckpointError:
+    return CheckpointError(f"files=True is for small workspaces: {why}; leave it out, or tidy up")
+
+
+def _name(path: str) -> str:
+    return path.removeprefix(HOME + "/")
+
+
+async def put_back(place: Place, snapshot: Snapshot) -> None:
+    """Make the workspace what it was.
+
+    Raises:
+        FileError: the code that still runs there is in the way.
+    """
+    there = await place.look(
+        partial(_listing.list_folder, path=HOME, depth=WHOLE, most=MOST_ENTRIES * 8)
+    )
+    now = await place.look(partial(_contents, there=there, wanted=snapshot))
+    await place.apart(partial(_change, place, snapshot, now))
+
+
+def _contents(workspace: int, there: Listing, wanted: Snapshot) -> dict[str, bytes | None]:
+    """What lies there by name; None for what is no file that is wanted."""
+    found: dict[str, bytes | None] = {}
+    for entry in there:
+        name = _name(entry.path)
+        is_wanted = entry.type is FileType.FILE and name in wanted.files
+        found[name] = _workspace.read(workspace, entry.path, MOST_BYTES) if is_wanted else None
+        if entry.type is FileType.DIR and name in wanted.folders:
+            found[name] = b""
+    return found
+
+
+def _change(place: Place, snapshot: Snapshot, now: Mapping[str, bytes | None]) -> None:
+    for name in sorted(now, reverse=True):
+        if now[name] is None:
+            _remove(place, name)
+    for name in snapshot.folders:
+        place.ask("make_dir", name)
+    for name, kept in snapshot.files.items():
+        if now.get(name) != kept.content:
+            with (
+                place.written([name]),
+                opened(place, name, executable=kept.is_executable) as descriptor,
+            ):
+                write_all(descriptor, memoryview(kept.content), name)
+
+
+def _remove(place: Place, name: str) -> None:
+    with place.removed(name):
+        for _ in range(MOST_ENTRIES):
+            reply, _ = place.ask("remove", name)
+            if not reply["left"]:
+                return

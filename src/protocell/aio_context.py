@@ -1,0 +1,108 @@
+"""The asyncio face of a context."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from protocell._core import Core
+from protocell._house import House, Member
+from protocell._listeners import Listeners, OnError, OnResult, OnText
+from protocell._states import checkpoint, describe, restore, undo
+from protocell.context import as_copied
+from protocell.execution import Execution
+from protocell.variables import Variables
+
+
+class AsyncContext:
+    """``Context`` for asyncio: the same names, the same implementation."""
+
+    def __init__(self, house: House, member: Member) -> None:
+        self._house = house
+        self._member = member
+
+    @property
+    def core(self) -> Core:
+        """Its implementation, which both faces share."""
+        return self._member.core
+
+    @property
+    def id(self) -> str:
+        """Its name in the sandbox."""
+        return self._member.id
+
+    @property
+    def cwd(self) -> str:
+        """The folder that it began in."""
+        return self._member.cwd
+
+    @property
+    def language(self) -> str:
+        """Always Python."""
+        return "python"
+
+    async def run_code(
+        self,
+        code: str,
+        *,
+        timeout: float | None = None,
+        envs: Mapping[str, str] | None = None,
+        wait: bool = False,
+        on_stdout: OnText | None = None,
+        on_stderr: OnText | None = None,
+        on_result: OnResult | None = None,
+        on_error: OnError | None = None,
+    ) -> Execution:
+        """As ``Context.run_code``."""
+        listeners = Listeners(
+            on_stdout=on_stdout, on_stderr=on_stderr, on_result=on_result, on_error=on_error
+        )
+        return await self.core.run_code(
+            code, timeout=timeout, envs=envs, wait=wait, listeners=listeners
+        )
+
+    def interrupt(self) -> bool:
+        """As ``Context.interrupt``."""
+        return self.core.interrupt()
+
+    cancel = interrupt
+
+    async def checkpoint(self, name: str, *, files: bool = False) -> None:
+        """As ``Context.checkpoint``."""
+        await checkpoint(self.core, name, files=files)
+
+    def checkpoints(self) -> list[str]:
+        """As ``Context.checkpoints``."""
+        revival = self.core.revival
+        return [] if revival is None else list(revival.names)
+
+    async def restore(self, name: str) -> None:
+        """As ``Context.restore``."""
+        await restore(self.core, name)
+
+    async def undo(self) -> None:
+        """As ``Context.undo``."""
+        await undo(self.core)
+
+    async def variables(self) -> Variables:
+        """As ``Context.variables``."""
+        return await describe(self.core)
+
+    async def fork(self, n: int = 1, *, files: str = "copied") -> list[AsyncContext]:
+        """As ``Context.fork``."""
+        made = await self._house.fork(
+            self._member, n, copied=as_copied(files), waiter=self.core.waiter
+        )
+        return [AsyncContext(self._house, member) for member in made]
+
+    async def restart(self) -> None:
+        """As ``Context.restart``."""
+        await self.core.restart()
+
+    async def close(self) -> None:
+        """As ``Context.close``."""
+        self._house.remove(self._member)
+
+    kill = close
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(id={self.id!r}, cwd={self.cwd!r})"

@@ -1,0 +1,82 @@
+"""The asyncio face of shell commands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, overload
+
+from protocell._command import Command
+from protocell._house import House
+from protocell._listeners import OnText
+from protocell._orders import Wishes, start
+from protocell._waiter import AsyncioWaiter
+from protocell.commands import CommandResult
+
+
+class AsyncCommandHandle:
+    """As ``CommandHandle``."""
+
+    def __init__(self, command: Command) -> None:
+        self._command = command
+
+    async def wait(self) -> CommandResult:
+        """As ``CommandHandle.wait``."""
+        return await self._command.result(AsyncioWaiter())
+
+    def interrupt(self) -> None:
+        """As ``CommandHandle.interrupt``."""
+        self._command.interrupt()
+
+    def kill(self) -> None:
+        """As ``CommandHandle.kill``."""
+        self._command.kill()
+
+
+class AsyncCommands:
+    """As ``Commands``."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+
+    @overload
+    async def run(
+        self,
+        command: str,
+        background: Literal[False] = False,  # noqa: FBT002
+        *,
+        envs: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        timeout: float | None = None,
+        on_stdout: OnText | None = None,
+        on_stderr: OnText | None = None,
+    ) -> CommandResult: ...
+    @overload
+    async def run(
+        self,
+        command: str,
+        background: Literal[True],
+        *,
+        envs: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        timeout: float | None = None,
+        on_stdout: OnText | None = None,
+        on_stderr: OnText | None = None,
+    ) -> AsyncCommandHandle: ...
+    async def run(
+        self,
+        command: str,
+        background: bool = False,  # noqa: FBT001, FBT002  (as in E2B's SDK)
+        *,
+        envs: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        timeout: float | None = None,
+        on_stdout: OnText | None = None,
+        on_stderr: OnText | None = None,
+    ) -> CommandResult | AsyncCommandHandle:
+        """As ``Commands.run``; a task that is cancelled ends its command."""
+        wishes = Wishes(
+            envs=envs, cwd=cwd, timeout=timeout, on_stdout=on_stdout, on_stderr=on_stderr
+        )
+        waiter = AsyncioWaiter()
+        made = await start(self._house, command, wishes, waiter, background=background)
+        return AsyncCommandHandle(made) if background else await made.result(waiter)

@@ -1,0 +1,142 @@
+"""A context: one live interpreter of a sandbox, and the ways back to what it was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from protocell._core import Core
+from protocell._house import House, Member
+from protocell._listeners import Listeners, OnError, OnResult, OnText
+from protocell._states import checkpoint, describe, restore, undo
+from protocell._waiter import drive
+from protocell.errors import PolicyError
+from protocell.execution import Execution
+from protocell.variables import Variables
+
+
+class Context:
+    """One live interpreter of a sandbox; made by ``Sandbox.create_code_context`` or ``fork``."""
+
+    def __init__(self, house: House, member: Member) -> None:
+        self._house = house
+        self._member = member
+
+    @property
+    def core(self) -> Core:
+        """Its implementation, which both faces share."""
+        return self._member.core
+
+    @property
+    def id(self) -> str:
+        """Its name in the sandbox."""
+        return self._member.id
+
+    @property
+    def cwd(self) -> str:
+        """The folder that it began in."""
+        return self._member.cwd
+
+    @property
+    def language(self) -> str:
+        """Always Python."""
+        return "python"
+
+    def run_code(
+        self,
+        code: str,
+        *,
+        timeout: float | None = None,
+        envs: Mapping[str, str] | None = None,
+        wait: bool = False,
+        on_stdout: OnText | None = None,
+        on_stderr: OnText | None = None,
+        on_result: OnResult | None = None,
+        on_error: OnError | None = None,
+    ) -> Execution:
+        """As ``Sandbox.run_code``, here."""
+        listeners = Listeners(
+            on_stdout=on_stdout, on_stderr=on_stderr, on_result=on_result, on_error=on_error
+        )
+        core = self._member.core
+        return drive(
+            core.run_code(code, timeout=timeout, envs=envs, wait=wait, listeners=listeners)
+        )
+
+    def interrupt(self) -> bool:
+        """Stop the code that runs here, from another thread; whether there was any."""
+        return self._member.core.interrupt()
+
+    cancel = interrupt
+
+    def checkpoint(self, name: str, *, files: bool = False) -> None:
+        """Leave a frozen copy of the interpreter to go back to, variables and imports as they are now.
+
+        ``files=True`` keeps the files of the workspace as well, up to 64 MiB and 2,000 of them.
+
+        Raises:
+            CheckpointError: it cannot be copied now, as when its code has other threads.
+        """
+        drive(checkpoint(self._member.core, name, files=files))
+
+    def checkpoints(self) -> list[str]:
+        """The names that can be gone back to, the oldest first."""
+        revival = self._member.core.revival
+        return [] if revival is None else list(revival.names)
+
+    def restore(self, name: str) -> None:
+        """Go back to a checkpoint; what the interpreter is now is given up.
+
+        Files stay as they are, unless the checkpoint was made with ``files=True``.
+
+        Raises:
+            CheckpointError: there is none of this name, or it is gone.
+        """
+        drive(restore(self._member.core, name))
+
+    def undo(self) -> None:
+        """Go back to before the last execution; needs ``checkpoints=True``. Files stay as they are.
+
+        Raises:
+            CheckpointError: there is nothing to go back to; the message says why.
+        """
+        drive(undo(self._member.core))
+
+    def variables(self) -> Variables:
+        """Names, types, shapes and sizes of what lives here, on the code's own word."""
+        return drive(describe(self._member.core))
+
+    def fork(self, n: int = 1, *, files: str = "copied") -> list[Context]:
+        """``n`` independent copies of this live interpreter, each a context of its own.
+
+        ``files="copied"`` gives each a working folder with a copy of the files in the present one;
+        ``"shared"`` lets all of them work in the present one.
+
+        Raises:
+            CheckpointError: it cannot be copied now; the message says why.
+        """
+        members = drive(
+            self._house.fork(
+                self._member, n, copied=as_copied(files), waiter=self._member.core.waiter
+            )
+        )
+        return [Context(self._house, member) for member in members]
+
+    def restart(self) -> None:
+        """A fresh interpreter in the same place; files stay as they are."""
+        drive(self._member.core.restart())
+
+    def close(self) -> None:
+        """End this context with all that it started; from any thread."""
+        self._house.remove(self._member)
+
+    kill = close
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(id={self.id!r}, cwd={self.cwd!r})"
+
+
+def as_copied(files: str) -> bool:
+    """What ``files`` of ``fork`` means; raises PolicyError."""
+    if files not in ("copied", "shared"):
+        raise PolicyError(f"files is {files!r:.60}; allowed is 'copied' or 'shared'")
+    return files == "copied"

@@ -1,0 +1,44 @@
+"""What lives in a context, as the code's own process tells it: for whoever has to know what there is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from protocell._printable import printable_line
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variable:
+    """One name and what it stands for."""
+
+    name: str
+    type: str
+    shape: tuple[int, ...] | None = None
+    """Of an array or a frame."""
+    size: int | None = None
+    """Bytes; of a container without what it holds, of arrays and frames as a whole."""
+    preview: str = ""
+
+    def __str__(self) -> str:
+        shape = "" if self.shape is None else f" {'x'.join(map(str, self.shape))}"
+        return printable_line(f"{self.name}: {self.type}{shape} {self.preview}".rstrip(), 200)
+
+
+class Variables(list[Variable]):
+    """The variables of a context, the last made last; printed as a list for a model to read."""
+
+    def __init__(self, variables: Iterable[Variable] = ()) -> None:
+        super().__init__(variables)
+
+    def names(self) -> list[str]:
+        """Their names."""
+        return [variable.name for variable in self]
+
+    def to_dict(self) -> list[dict[str, Any]]:
+        """For JSON."""
+        return [asdict(variable) for variable in self]
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self)) or "no variables"

@@ -1,0 +1,172 @@
+"""Cells as in a notebook: the plain interpreter's life, and around it what IPython has.
+
+Theory of operation
+-------------------
+A cell that is Python is run as the plain interpreter runs it, in the same way and as fast; IPython is asked
+for the rest: what a line with ``%``, ``!`` or ``?`` means, how a value looks, what is remembered (``_``,
+``Out``, ``In``), and who wants to know when a cell begins and ends.
+
+What the code breaks of IPython by accident costs it IPython's services and no more.
+"""
+
+from __future__ import annotations
+
+import builtins
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from protocell_guest.guest.cells import KEPT_BYTES
+from protocell_guest.guest.interpreter import Interpreter
+from protocell_guest.guest.notebook_cells import NotebookCells
+from protocell_guest.guest.notebook_shell import Shell, UsageError, failure_of
+from protocell_guest.guest.outcome import Outcome
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Iterator
+
+    from protocell_guest.guest.cells import Cells
+    from protocell_guest.guest.tracebacks import Failure
+
+# Functions of this module keep these builtins when the code assigns to builtins.len or the like.
+globals()["__builtins__"] = dict(vars(builtins))
+
+_BUILTINS = {name: value for name, value in vars(builtins).items() if value is not None}
+_core: Any = sys.modules["IPython.core.interactiveshell"]
+_shells: list[Shell] = []
+
+
+def the_shell() -> Shell:
+    """The only shell of this process, which a fork inherits."""
+    if not _shells:
+        _shells.append(Shell.instance())
+    return _shells[0]
+
+
+class Notebook(Interpreter):
+    """An interpreter whose cells may be what IPython understands."""
+
+    warm_cells = ("%pwd", "print?", "x = 1\n%time x\nx")
+
+    @classmethod
+    @contextmanager
+    def beside(cls) -> Iterator[None]:
+        """For an interpreter beside the live one."""
+        with super().beside(), the_shell().borrowed():
+            yield
+
+    def _make_cells(self) -> Cells:
+        self._shell = the_shell()
+        self._caught: BaseException | None = None
+        return NotebookCells(self._shell)
+
+    def _make_display(self) -> Callable[[object], Any]:
+        self._shell.adopt(self._main, self._screen, self._policy)
+        return self._shell.enter_builtins()
+
+    def _known(self) -> dict[str, Any]:
+        return self._shell.user_ns_hidden
+
+    def become_copy(self) -> None:
+        """Go on in a fork of the process in which this was made."""
+        super().become_copy()
+        self._shell.share_loop(None)
+
+    # -- a cell -----------------------------------------------------------------------------------
+
+    def _run(self, code: str, number: int | None) -> Outcome:
+        outcome = super()._run(code, number)
+        self._try(self._tell_end, code, outcome)
+        self._caught = None
+        if outcome == Outcome() and self._shell.failure is not None:
+            return Outcome(error=self._shell.failure)
+        return outcome
+
+    def _repair(self) -> None:
+        super()._repair()
+        world = vars(builtins)
+        for name, value in _BUILTINS.items():  # IPython has none of its own
+            if world.get(name) is None:
+                world[name] = value
+        if "_oh" not in self._namespace:
+            self._shell.init_user_ns()
+
+    def _execute(self, code: str, number: int | None) -> None:
+        shell = self._shell
+        number = self._cells.count + 1 if number is None else number
+        shell.execution_count = number + 1  # IPython counts before it runs
+        shell.failure = None
+        self._try(self._tell, "pre_execute")
+        meant = code
+        try:
+            program = self._cells.compile(code, number)
+            meant = program.source
+        finally:
+            self._try(self._remember, number, meant, code)
+        if self._is_wanted("pre_run_cell"):
+            self._try(self._tell, "pre_run_cell", _info(code, meant))
+        self._perform(program)
+
+    def _finish(self) -> None:
+        self._try(self._tell, "post_execute")
+        super()._finish()
+
+    def _tell_end(self, code: str, outcome: Outcome) -> None:
+        shell = self._shell
+        shell.last_execution_succeeded = outcome.error is None
+        if self._is_wanted("post_run_cell"):
+            result = _core.ExecutionResult(_info(code, code))
+            result.execution_count = shell.execution_count - 1
+            result.error_in_exec = self._caught
+            self._tell("post_run_cell", result)
+
+    def _tell(self, event: str, *arguments: object) -> None:
+        self._shell.events.trigger(event, *arguments)
+
+    def _is_wanted(self, event: str) -> bool:
+        callbacks = getattr(self._shell.events, "callbacks", None)
+        return type(callbacks) is dict and bool(callbacks.get(event))
+
+    def _show(self, value: object, *, main: bool) -> None:
+        if value is not None:
+            self._shell.show_value(value, main=main)
+
+    def _failure(self, error: BaseException) -> Failure:
+        self._shell.last_failure = failure = failure_of(error)
+        if type(error) is UsageError:
+            sys.stderr.write(failure.traceback)
+        if self._is_wanted("post_run_cell"):
+            self._caught = error  # else its frames would live on
+        return failure
+
+    def _remember(self, number: int, meant: str, code: str) -> None:
+        """In ``In`` and ``_i``."""
+        history = self._shell.history_manager
+        for inputs in (history.input_hist_parsed, history.input_hist_raw):
+            inputs.extend([""] * (number - len(inputs)))
+        if len(code) > KEPT_BYTES:
+            meant = code = f"# {len(code):,} characters"
+        history.store_inputs(number, meant, code)
+        history.db_input_cache.clear()
+
+    def _ready_loop(self) -> asyncio.AbstractEventLoop:
+        loop = super()._ready_loop()
+        self._shell.share_loop(loop)
+        return loop
+
+    def _try(self, step: Callable[..., object], *arguments: object) -> None:
+        """Something of IPython's, which the code may have broken."""
+        try:
+            self._context.run(step, *arguments)
+        except Exception as error:  # noqa: BLE001  (it can be anything)
+            failure = failure_of(error)
+            sys.stderr.write(f"IPython is damaged: {failure.name}: {failure.value}\n")
+
+
+def _info(code: str, meant: str) -> Any:
+    """What IPython tells those who want to know of a cell; its constructor differs between versions."""
+    info = object.__new__(_core.ExecutionInfo)
+    vars(info).update(raw_cell=code, transformed_cell=meant, store_history=True, silent=False)
+    vars(info).update(shell_futures=True, cell_id=None, cell_meta=None)
+    return info

@@ -1,0 +1,840 @@
+"""Checkpoints: what an execution that is killed costs, and the ways back to what an interpreter was."""
+
+import asyncio
+import random
+import textwrap
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from protocell import AsyncSandbox, Execution, Sandbox
+from protocell.context import Context
+from protocell.errors import CheckpointError, PolicyError
+from tests.faults.processes import wait_for
+from tests.integration.running import QUIET, fine, limited, output, settles_at
+
+POLICY = limited(
+    grace_seconds=0.2, memory_bytes="256MiB", output_total_bytes="256KiB", processes=40
+)
+KEPT = "the variables are as the code left them"
+
+# What a session has made; the looks below find it again.
+MAKE = """
+import collections, decimal as d, random, re
+open('/home/user/lines.txt', 'w').write('one\\ntwo\\nthree\\n')
+x = {'a': [1, 2, 3]}
+x['self'] = x
+def double(n): return 2 * n
+class Thing:
+    count = 3
+thing = Thing()
+gen = (n * n for n in range(10)); next(gen); next(gen)
+reading = open('/home/user/lines.txt'); reading.readline()
+appending = open('/home/user/log.txt', 'a'); appending.write('begun'); appending.flush()
+random.seed(7); random.random()
+context = d.getcontext(); context.prec = 50
+cells = [lambda n=n: n for n in range(3)]
+"""
+LOOK = """
+[x['a'], x['self'] is x, double(4), thing.count, next(gen), reading.readline(), appending.tell(),
+ round(random.random(), 6), d.getcontext().prec, [c() for c in cells], re.sub('a', 'b', 'a')]
+"""
+EXPECTED = random.Random(7)
+EXPECTED.random()
+SEEN = repr(
+    [
+        [1, 2, 3],
+        True,
+        8,
+        3,
+        4,
+        "two\n",
+        5,
+        round(EXPECTED.random(), 6),
+        50,
+        [0, 1, 2],
+        "b",
+    ]
+)
+# Done by the execution that is to be ended, before its end.
+SPOIL = """
+x['a'].clear(); double = None; thing.count = 0; list(gen); reading.read(); appending.write('more'); appending.flush()
+random.seed(1); d.getcontext().prec = 3; cells.clear(); del re; reading.close()
+"""
+
+HOG = """
+import os, time
+def take(mebibytes):
+    held = bytearray(mebibytes << 20)
+    held[::4096] = b'x' * len(held[::4096])
+    return held
+if os.fork() == 0:
+    held = take(90)
+    while True: time.sleep(1)
+time.sleep(0.1)
+held = []
+while True: held.append(take(8)); time.sleep(0.002)
+"""
+
+RECURSE = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_STACK, (1 << 18, resource.getrlimit(resource.RLIMIT_STACK)[1]))
+sys.setrecursionlimit(10 ** 6)
+def f(n): return max([n], key=f)
+f(1)
+"""
+
+# Ends of an execution: code, status, what the reason begins with.
+ENDS: dict[str, tuple[str, str, str]] = {
+    "its time is over": (
+        "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: pass",
+        "timeout",
+        "the code ran longer than its limit wall_seconds, 1.5 s; it went on after an interrupt",
+    ),
+    "memory": (
+        HOG,
+        "out_of_memory",
+        "the code was ended: it needed more memory than its limit memory_bytes, 256 MiB",
+    ),
+    "a crash": (
+        "import ctypes; ctypes.string_at(0)",
+        "killed",
+        "the interpreter was ended by SIGSEGV",
+    ),
+    "os._exit": (
+        "import os; os._exit(7)",
+        "killed",
+        "the code ended its own interpreter with exit code 7",
+    ),
+    "os._exit(0)": (
+        "import os; os._exit(0)",
+        "killed",
+        "the code ended its own interpreter with exit code 0",
+    ),
+    "SIGKILL": (
+        "import os; os.kill(os.getpid(), 9)",
+        "killed",
+        "the interpreter was ended by SIGKILL",
+    ),
+    "SIGTERM": (
+        "import os, signal; os.kill(os.getpid(), signal.SIGTERM)",
+        "killed",
+        "the interpreter was ended by SIGTERM",
+    ),
+    "abort": ("import os; os.abort()", "killed", "the interpreter was ended by SIGABRT"),
+    "recursion": (
+        RECURSE,
+        "killed",
+        "the interpreter was ended by SIG",
+    ),
+    "a flood of output": (
+        "while True: print('x' * 1000)",
+        "output_limit",
+        "the code wrote more than its limit output_total_bytes, 256 KiB",
+    ),
+    "nonsense on the channel": (
+        "import os; os.write(3, b'\\xff' * 64)\nwhile True: pass",
+        "killed",
+        "the code was ended: it broke the protocol",
+    ),
+    "a closed channel": (
+        "import os; os.close(3)",
+        "killed",
+        "",
+    ),
+    "exec": ("import os; os.execv('/bin/true', ['true'])", "killed", ""),
+    "processor time": ("while True: pass", "timeout", "the code used more processor time"),
+}
+
+
+def stopped_by(sandbox: Sandbox, end: str, before: str = "") -> Execution:
+    """The code comes to this end."""
+    seconds = 1.5 if end == "its time is over" else 30
+    return sandbox.run_code(before + "\n" + ENDS[end][0], timeout=seconds)
+
+
+@pytest.fixture(params=list(ENDS))
+def end(request: pytest.FixtureRequest) -> str:
+    """Each of the ends."""
+    return str(request.param)
+
+
+def policy_for(end: str) -> Any:
+    """The usual one, with little processor time where that is to run out."""
+    if end == "processor time":
+        return limited(cpu_seconds=0.4)
+    return limited(
+        grace_seconds=0.2,
+        memory_bytes="256MiB",
+        output_total_bytes="256KiB",
+        processes=40,
+    )
+
+
+# -- an execution that is killed -----------------------------------------------------------------------
+
+
+def test_what_there_was_is_there_again_whatever_ended_the_execution(end: str):
+    with Sandbox(policy_for(end), checkpoints=True) as sandbox:
+        fine(sandbox.run_code(MAKE))
+        execution = stopped_by(sandbox, end, SPOIL)
+
+        _, status, why = ENDS[end]
+        assert (execution.status, execution.reason[: len(why)]) == (status, why)
+        assert execution.state == "restored", execution.state_reason
+        assert execution.state_reason == "the variables are as they were after execution 1"
+        after = fine(sandbox.run_code(LOOK))
+        assert after.text == SEEN
+        assert (after.state, after.state_reason) == ("kept", KEPT)
+        assert after.execution_count == 3
+
+
+def test_it_can_happen_again_and_again(end: str):
+    with Sandbox(policy_for(end), checkpoints=True) as sandbox:
+        sandbox.run_code("x = 0")
+        for number in range(3):
+            assert stopped_by(sandbox, end, "x = -1").state == "restored"
+            assert fine(sandbox.run_code("x += 1; x")).text == str(number + 1)
+
+
+def test_without_checkpoints_it_is_lost_and_said():
+    with Sandbox(POLICY) as sandbox:
+        sandbox.run_code("x = 1")
+        execution = stopped_by(sandbox, "os._exit")
+
+        assert (execution.state, execution.state_reason) == (
+            "lost",
+            "the next execution begins with no variables (checkpoints are off)",
+        )
+        after = sandbox.run_code("'x' in globals()")
+        assert (after.text, after.state_reason) == ("False", KEPT)
+
+
+def test_the_first_execution_can_be_gone_back_from():
+    with Sandbox(POLICY, checkpoints=True) as sandbox:
+        execution = stopped_by(sandbox, "os._exit", "x = 1")
+
+        assert execution.state_reason == "the variables are as they were after execution 0"
+        assert sandbox.run_code("'x' in globals()").text == "False"
+
+
+def test_files_are_not_rolled_back():
+    with Sandbox(POLICY, checkpoints=True) as sandbox:
+        execution = stopped_by(sandbox, "os._exit", "open('made.txt', 'w').write('x')")
+
+        assert list(execution.files) == ["made.txt"]
+        assert sandbox.files.read("made.txt") == "x"
+
+
+def test_everything_that_the_killed_execution_started_is_gone():
+    with Sandbox(POLICY, checkpoints=True) as sandbox:
+        sandbox.run_code("x = 1")
+        code = "import subprocess\nfor _ in range(5): subprocess.Popen(['setsid', '-f', 'sleep', '1000'])"
+        assert stopped_by(sandbox, "os._exit", code).state == "restored"
+
+        assert settles_at(sandbox, 4)  # init, it, and two copies
+
+
+def test_a_restored_interpreter_obeys_limits_and_interrupts_as_any_other():
+    with Sandbox(limited(grace_seconds=20, cpu_seconds=2), checkpoints=True) as sandbox:
+        sandbox.run_code("x = 1")
+        assert stopped_by(sandbox, "os._exit").state == "restored"
+
+        interrupted = sandbox.run_code("while True: pass", timeout=0.2)
+        assert (interrupted.status, interrupted.state) == ("timeout", "kept")
+        ended = sandbox.run_code("while True: pass")
+        assert (ended.status, ended.state) == ("timeout", "restored")
+        assert ended.reason.startswith("the code used more processor time")
+        assert sandbox.run_code("x").text == "1"
+
+
+def test_code_that_awaits_works_before_and_after():
+    with Sandbox(POLICY, checkpoints=True) as sandbox:
+        code = "import asyncio\nasync def f(): await asyncio.sleep(0.001); return 5\nawait f()"
+        assert fine(sandbox.run_code(code)).text == "5"
+        assert stopped_by(sandbox, "os._exit").state == "restored"
+        assert fine(sandbox.run_code("await f()")).text == "5"
+        assert (
+            fine(sandbox.run_code("await asyncio.wait_for(asyncio.gather(f(), f()), 5)")).text
+            == "[5, 5]"
+        )
+
+
+def test_subprocesses_pipes_and_threads_work_after():
+    with Sandbox(POLICY, checkpoints=True) as sandbox:
+        sandbox.run_code("import subprocess, threading, multiprocessing, os")
+        assert stopped_by(sandbox, "a crash").state == "restored"
+        code = """
+            done = []
+            thread = threading.Thread(target=done.append, args=(1,)); thread.start(); thread.join()
+            with multiprocessing.get_context('fork').Pool(2) as pool: squares = pool.map(abs, [-1, -2])
+            done, squares, subprocess.check_output(['echo', 'out']), os.fork() and os.wait()[1]
+        """
+        assert fine(sandbox.run_code(textwrap.dedent(code))).text == "([1], [1, 2], b'out\\n', 0)"
+
+
+def test_data_frames_and_figures_are_there_again():
+    pytest.importorskip("pandas")
+    pytest.importorskip("matplotlib")
+    with Sandbox(limited(), checkpoints=True) as sandbox:
+        fine(
+            sandbox.run_code(
+                "import numpy as np, pandas as pd, matplotlib.pyplot as plt\n"
+                "frame = pd.DataFrame({'a': range(5)}, index=list('vwxyz'))\n"
+                "rng = np.random.default_rng(3); rng.random(); np.random.seed(5)\n"
+                "fig, ax = plt.subplots(); ax.plot([1, 2, 3]); ax.set_title('kept')\n"
+            )
+        )
+        sandbox.run_code("expected = rng.bit_generator.state, np.random.get_state()[1].sum()")
+        execution = stopped_by(
+            sandbox,
+            "os._exit",
+            "frame['a'] = 0; rng.random(9); np.random.rand(); ax.cla(); del fig",
+        )
+
+        assert execution.state == "restored", execution.state_reason
+        after = fine(
+            sandbox.run_code(
+                "now = rng.bit_generator.state, np.random.get_state()[1].sum()\n"
+                "int(frame.a.sum()), list(frame.index), now == expected,"
+                " ax.get_title(), len(ax.lines), type(fig).__name__"
+            )
+        )
+        assert after.text == "(10, ['v', 'w', 'x', 'y', 'z'], True, 'kept', 1, 'Figure')"
+        shown = fine(sandbox.run_code("fig"))
+        assert [result.png is not None for result in shown.results] == [True]
+
+
+def test_an_interpreter_that_ended_when_nobody_looked_goes_on_from_its_copy_and_says_so():
+    with Sandbox(POLICY, checkpoints=True) as sandbox:
+        sandbox.run_code("x = 1")
+        sandbox.run_code("x = 2; import signal; signal.setitimer(signal.ITIMER_REAL, 0.01)")
+        wait_for(lambda: not lives(sandbox.context), "its end")
+        after = sandbox.run_code("x")
+
+        assert (after.text, after.state) == ("1", "kept")
+        assert after.state_reason == (
+            f"{KEPT}; it began with those of execution 1: the interpreter had ended in between"
+        )
+
+
+def lives(context: Context) -> bool:
+    """Whether nothing has been said of the interpreter's end."""
+    place = context.core.place
+    assert place is not None
+    try:
+        context.variables()
+    except Exception:  # noqa: BLE001  (it has just ended)
+        return False
+    return "signal" in context.variables().names()
+
+
+# -- what must not be held up by a copy ----------------------------------------------------------------
+
+HELD: dict[str, tuple[str, str, str]] = {
+    "a pipe of its own": (
+        "import os; r, w = os.pipe(); os.write(w, b'x')",
+        "os.close(w); os.read(r, 9), os.read(r, 9)",
+        "(b'x', b'')",
+    ),
+    "a pair of sockets": (
+        "import socket; a, b = socket.socketpair(); a.sendall(b'x')",
+        "a.close(); b.recv(9), b.recv(9)",
+        "(b'x', b'')",
+    ),
+    "the input of a subprocess": (
+        "import subprocess; p = subprocess.Popen(['cat'], stdin=-1, stdout=-1); p.stdin.write(b'x')",
+        "p.communicate(timeout=20), p.returncode",
+        "((b'x', None), 0)",
+    ),
+    "the output of a subprocess": (
+        "import subprocess; p = subprocess.Popen('read x; echo $x', shell=True, stdin=-1, stdout=-1)",
+        "p.stdin.write(b'x\\n'); p.stdin.close(); p.stdout.read(), p.wait(20)",
+        "(b'x\\n', 0)",
+    ),
+    "a listener": (
+        "import socket; s = socket.create_server(('127.0.0.1', 45671))",
+        "s.close(); s = socket.socket(); s.bind(('127.0.0.1', 45671)); s.listen(); s.getsockname()[1]",
+        "45671",
+    ),
+    "a connection": (
+        (
+            "import socket; s = socket.create_server(('127.0.0.1', 0))\n"
+            "c = socket.create_connection(s.getsockname()); o, _ = s.accept()"
+        ),
+        "c.close(); o.settimeout(20); o.recv(9)",
+        "b''",
+    ),
+    "a lock on a file": (
+        "import fcntl; f = open('lock', 'w'); fcntl.flock(f, fcntl.LOCK_EX)",
+        "f.close(); g = open('lock', 'w'); fcntl.flock(g, fcntl.LOCK_EX | fcntl.LOCK_NB)",
+        "None",
+    ),
+    "a pool of processes": (
+        (
+            "import multiprocessing; m = multiprocessing.get_context('fork'); q = m.SimpleQueue()\n"
+            "p = m.Process(target=q.put, args=(5,)); p.start()"
+        ),
+        "v = q.get(); p.join(20); v, p.exitcode",
+        "(5, 0)",
+    ),
+    "an abstract name": (
+        "import socket; s = socket.socket(socket.AF_UNIX); s.bind('\\0name')",
+        "s.close(); s = socket.socket(socket.AF_UNIX); s.bind('\\0name')",
+        "None",
+    ),
+    "a child that is waited for": (
+        "import os\nif os.fork() == 0: os._exit(3)",
+        "os.waitstatus_to_exitcode(os.wait()[1]), os.path.exists('/proc/self')",
+        "(3, True)",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", HELD)
+def test_a_frozen_copy_holds_nothing_up(what: str):
+    make, use, expected = HELD[what]
+    with Sandbox(POLICY, checkpoints=3) as sandbox:
+        fine(sandbox.run_code(make))
+        sandbox.run_code("1")
+        execution = fine(sandbox.run_code(use, timeout=30))
+
+        assert str(execution.text) == expected
+
+
+def test_the_code_has_no_child_that_it_did_not_make():
+    with Sandbox(POLICY, checkpoints=True) as sandbox:
+        sandbox.run_code("import os")
+        execution = sandbox.run_code("os.wait()")
+
+        assert execution.error is not None
+        assert execution.error.name == "ChildProcessError"
+
+
+def test_a_connection_of_before_is_dead_after_and_says_so():
+    with Sandbox(POLICY, checkpoints=True) as sandbox:
+        sandbox.run_code("import os, socket; a, b = socket.socketpair(); r, w = os.pipe()")
+        assert stopped_by(sandbox, "os._exit").state == "restored"
+
+        assert fine(sandbox.run_code("a.recv(9), os.read(r, 9)")).text == "(b'', b'')"
+        execution = sandbox.run_code("b.send(b'x')")
+        assert execution.error is not None
+        assert execution.error.name == "BrokenPipeError"
+
+
+# -- where none can be made ----------------------------------------------------------------------------
+
+
+def test_with_threads_there_is_no_checkpoint_and_that_is_said():
+    with Sandbox(POLICY, checkpoints=True) as sandbox:
+        sandbox.run_code("x = 1")
+        sandbox.run_code(
+            "import threading; stop = threading.Event()\n"
+            "threads = [threading.Thread(target=stop.wait, daemon=True) for _ in range(2)]\n"
+            "for t in threads: t.start()"
+        )
+        execution = stopped_by(sandbox, "os._exit")
+
+        assert execution.state == "lost"
+        assert execution.state_reason == (
+            "the next execution begins with no variables "
+            "(no checkpoint was made: the code has 2 other threads, which no copy can have)"
+        )
+        assert sandbox.run_code("'x' in globals()").text == "False"
+
+
+def test_when_the_threads_have_ended_there_are_checkpoints_again():
+    with Sandbox(POLICY, checkpoints=True) as sandbox:
+        sandbox.run_code(
+            "import threading; stop = threading.Event()\n"
+            "t = threading.Thread(target=stop.wait, daemon=True); t.start(); x = 1"
+        )
+        with pytest.raises(CheckpointError, match="has another thread"):
+            sandbox.context.checkpoint("now")
+        assert sandbox.run_code("x").text == "1"
+        with pytest.raises(CheckpointError, match=r"nothing to go back to: .* has another thread"):
+            sandbox.context.undo()
+        sandbox.run_code("stop.set(); t.join()")
+        sandbox.context.checkpoint("now")
+        assert stopped_by(sandbox, "os._exit").state == "restored"
+        assert sandbox.run_code("x").text == "1"
+
+
+def test_a_pool_of_threads_that_has_just_ended_does_not_prevent_a_checkpoint():
+    """join() returns a moment before the kernel has done away with the thread."""
+    with Sandbox(POLICY) as sandbox:
+        code = (
+            "from concurrent.futures import ThreadPoolExecutor\n"
+            "with ThreadPoolExecutor(8) as pool: list(pool.map(abs, range(64)))"
+        )
+        for _ in range(30):
+            fine(sandbox.run_code(code))
+            sandbox.context.checkpoint("after")
+
+
+def test_without_room_for_a_process_there_is_no_checkpoint_and_that_is_said():
+    with Sandbox(limited(processes=8), checkpoints=True) as sandbox:
+        fine(sandbox.run_code("x = 1"))
+        fine(
+            sandbox.run_code(
+                "import subprocess\nheld = []\ntry:\n"
+                "    while True: held.append(subprocess.Popen(['sleep', '1000']))\n"
+                "except OSError: pass"
+            )
+        )
+        execution = stopped_by(sandbox, "os._exit", "x")
+
+        assert execution.state == "lost"
+        assert "no checkpoint was made: no process can be made" in execution.state_reason
+        assert sandbox.run_code("1").text == "1"
+
+
+# -- by name, and undo ---------------------------------------------------------------------------------
+
+
+def test_a_checkpoint_can_be_gone_back_to_again_and_again():
+    with Sandbox(POLICY) as sandbox:
+        fine(sandbox.run_code(MAKE))
+        sandbox.context.checkpoint("made")
+        for _ in range(3):
+            fine(sandbox.run_code(SPOIL))
+            sandbox.context.restore("made")
+            assert sandbox.context.checkpoints() == ["made"]
+            assert fine(sandbox.run_code(LOOK)).text == SEEN
+
+
+def test_there_are_several_and_each_is_what_it_was():
+    with Sandbox(POLICY) as sandbox:
+        for name in "abc":
+            sandbox.run_code(f"x = {name!r}")
+            sandbox.context.checkpoint(name)
+        assert sandbox.context.checkpoints() == ["a", "b", "c"]
+        for name in "bacbca":
+            sandbox.context.restore(name)
+            assert fine(sandbox.run_code("x")).text == repr(name)
+            sandbox.run_code("x = 'spoilt'")
+        assert sorted(sandbox.context.checkpoints()) == ["a", "b", "c"]
+
+
+def test_a_name_that_is_used_again_means_the_new_one():
+    with Sandbox(POLICY) as sandbox:
+        for number in range(5):
+            sandbox.run_code(f"x = {number}")
+            sandbox.context.checkpoint("same")
+        sandbox.run_code("x = 'spoilt'")
+        assert sandbox.context.checkpoints() == ["same"]
+        sandbox.context.restore("same")
+        assert sandbox.run_code("x").text == "4"
+        assert settles_at(sandbox, 3)
+
+
+def test_a_name_that_there_is_not_is_said_with_those_that_there_are():
+    with Sandbox(POLICY) as sandbox:
+        sandbox.run_code("x = 1")
+        with pytest.raises(CheckpointError, match="no checkpoint was made here"):
+            sandbox.context.restore("a")
+        sandbox.context.checkpoint("a")
+        sandbox.context.checkpoint("b")
+        with pytest.raises(CheckpointError, match="no checkpoint 'c'; there are: 'a', 'b'"):
+            sandbox.context.restore("c")
+        assert sandbox.run_code("x").text == "1"
+
+
+@pytest.mark.parametrize("name", ["", "x" * 101, 7, None])
+def test_odd_names_are_refused(name: Any):
+    with Sandbox(POLICY) as sandbox:
+        with pytest.raises(PolicyError, match="name is"):
+            sandbox.context.checkpoint(name)
+        with pytest.raises(PolicyError, match="name is"):
+            sandbox.context.restore(name)
+
+
+@pytest.mark.parametrize("checkpoints", [-1, 65, "many", 1.5, None])
+def test_an_odd_number_of_checkpoints_is_refused(checkpoints: Any):
+    with pytest.raises(PolicyError, match="checkpoints is"):
+        Sandbox(POLICY, checkpoints=checkpoints)
+
+
+def test_undo_goes_back_one_execution_at_a_time():
+    with Sandbox(POLICY, checkpoints=5) as sandbox:
+        for number in range(4):
+            sandbox.run_code(f"x = {number}")
+        for number in (2, 1, 0):
+            sandbox.context.undo()
+            assert [v.preview for v in sandbox.context.variables() if v.name == "x"] == [
+                str(number)
+            ]
+        sandbox.context.undo()
+        assert "x" not in sandbox.context.variables().names()
+        with pytest.raises(CheckpointError, match="nothing to go back to: no checkpoint is left"):
+            sandbox.context.undo()
+        assert sandbox.run_code("'x' in globals()").text == "False"
+
+
+def test_undo_and_go_on_and_undo():
+    with Sandbox(POLICY, checkpoints=True) as sandbox:
+        sandbox.run_code("x = [1]")
+        for number in range(4):
+            sandbox.run_code(f"x.append({number})")
+            sandbox.context.undo()
+            assert fine(sandbox.run_code("x")).text == "[1]"
+
+
+def test_undo_without_checkpoints_says_what_to_do():
+    with Sandbox(POLICY) as sandbox:
+        sandbox.run_code("x = 1")
+        with pytest.raises(CheckpointError, match="pass checkpoints=True"):
+            sandbox.context.undo()
+        assert sandbox.run_code("x").text == "1"
+
+
+def test_a_named_checkpoint_can_be_gone_back_to_when_all_is_lost():
+    with Sandbox(POLICY) as sandbox:
+        sandbox.run_code("x = 1")
+        sandbox.context.checkpoint("good")
+        execution = stopped_by(sandbox, "os._exit", "x = 2")
+        assert execution.state == "lost"
+        sandbox.context.restore("good")
+
+        after = sandbox.run_code("x")
+        assert (after.text, after.state_reason) == ("1", KEPT)
+
+
+def test_a_new_beginning_is_one_without_checkpoints_and_that_is_said_before():
+    with Sandbox(POLICY) as sandbox:
+        sandbox.run_code("x = 1")
+        sandbox.context.checkpoint("good")
+        execution = stopped_by(sandbox, "os._exit")
+        assert execution.state_reason == (
+            "the next execution begins with no variables (checkpoints are off; "
+            "before that, restore() goes back to a checkpoint with a name)"
+        )
+        assert sandbox.context.checkpoints() == ["good"]
+        assert sandbox.run_code("'x' in globals()").text == "False"
+        assert sandbox.context.checkpoints() == []
+        with pytest.raises(CheckpointError, match="no checkpoint 'good'; there are: none"):
+            sandbox.context.restore("good")
+
+
+def test_going_back_ends_what_the_code_had_started():
+    with Sandbox(POLICY) as sandbox:
+        sandbox.context.checkpoint("empty")
+        sandbox.run_code(
+            "import subprocess; subprocess.Popen(['setsid', '-f', 'sleep', '1000']).wait()"
+        )
+        sandbox.context.restore("empty")
+
+        assert settles_at(sandbox, 3)
+
+
+def test_checkpoints_of_the_files_as_well():
+    with Sandbox(POLICY) as sandbox:
+        sandbox.run_code("open('a.txt', 'w').write('old'); x = 1")
+        sandbox.context.checkpoint("both", files=True)
+        sandbox.context.checkpoint("variables")
+        sandbox.run_code("open('a.txt', 'w').write('new'); open('b.txt', 'w').write('b'); x = 2")
+        sandbox.context.restore("variables")
+        assert (sandbox.files.read("a.txt"), sandbox.run_code("x").text) == ("new", "1")
+        sandbox.context.restore("both")
+        assert (sandbox.files.read("a.txt"), sandbox.run_code("x").text) == ("old", "1")
+        assert not sandbox.files.exists("b.txt")
+
+
+# -- how many, and what they weigh ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("most", [1, 2, 5])
+def test_so_many_are_kept_and_the_processes_of_the_oldest_are_gone(most: int):
+    with Sandbox(POLICY, checkpoints=most) as sandbox:
+        for number in range(most + 4):
+            sandbox.run_code(f"x = {number}")
+        # init, the interpreter, and the copies; the one that is too many goes a moment later.
+        assert settles_at(sandbox, 2 + most)
+
+
+def test_of_named_and_unnamed_together_the_oldest_go_first():
+    with Sandbox(POLICY, checkpoints=3) as sandbox:
+        sandbox.run_code("x = 1")
+        sandbox.context.checkpoint("early")
+        assert sandbox.context.checkpoints() == ["early"]
+        for number in range(4):
+            sandbox.run_code(f"x = {number}")
+        assert sandbox.context.checkpoints() == []
+        with pytest.raises(CheckpointError, match="no checkpoint 'early'; there are: none"):
+            sandbox.context.restore("early")
+        assert sandbox.run_code("x").text == "3"
+
+
+def test_named_ones_alone_are_bounded_too():
+    with Sandbox(POLICY) as sandbox:
+        for number in range(5):
+            sandbox.run_code(f"x = {number}")
+            sandbox.context.checkpoint(str(number))
+        assert sandbox.context.checkpoints() == ["2", "3", "4"]
+        sandbox.context.restore("2")
+        assert sandbox.run_code("x").text == "2"
+        assert settles_at(sandbox, 5)
+
+
+def test_the_memory_of_copies_counts_as_the_sandboxs():
+    touch = "data[::4096] = b'{}' * len(data[::4096])"
+    with Sandbox(limited(memory_bytes="320MiB")) as sandbox:
+        sandbox.run_code("data = bytearray(80 << 20)")
+        for number in range(6):
+            assert sandbox.run_code(touch.format(number)).status == "ok"
+    with Sandbox(limited(memory_bytes="320MiB", wall_seconds=20), checkpoints=6) as sandbox:
+        sandbox.run_code("data = bytearray(80 << 20)")
+        wait = "\nimport time; time.sleep(0.4)"  # for whoever watches where no cgroup counts
+        found = [sandbox.run_code(touch.format(n) + wait) for n in range(8)]
+
+        full = [each for each in found if each.status == "out_of_memory"]
+        assert full
+        assert {each.state for each in full} == {"restored"}
+        assert sandbox.run_code("len(data)").text == str(80 << 20)
+
+
+def test_a_large_variable_that_is_not_written_costs_nothing_more():
+    with Sandbox(limited(memory_bytes="256MiB"), checkpoints=8) as sandbox:
+        sandbox.run_code("data = bytearray(100 << 20); data[::4096] = b'x' * len(data[::4096])")
+        for _ in range(10):
+            execution = sandbox.run_code("import time; time.sleep(0.06); len(data)")
+            assert (execution.status, execution.text) == ("ok", str(100 << 20))
+
+
+def test_copies_are_not_told_as_processes_of_the_code():
+    with Sandbox(POLICY, checkpoints=True) as sandbox:
+        assert fine(sandbox.run_code("import time; time.sleep(0.06)")).usage.processes == 0
+        found = fine(sandbox.run_code("import subprocess; subprocess.run(['true'])"))
+        assert found.usage.processes == 1
+
+
+# -- other contexts ------------------------------------------------------------------------------------
+
+
+def of_a_context_beside(sandbox: Sandbox) -> Context:
+    """A further context with checkpoints."""
+    return sandbox.create_code_context(checkpoints=True)
+
+
+def of_a_branch(sandbox: Sandbox) -> Context:
+    """A branch; the names of its checkpoints are its own."""
+    return sandbox.context.fork(1)[0]
+
+
+@pytest.mark.parametrize("make", [of_a_context_beside, of_a_branch])
+def test_a_further_context_has_checkpoints_of_its_own(make: Callable[[Sandbox], Context]):
+    with Sandbox(POLICY) as sandbox:
+        sandbox.run_code("x = 'default'")
+        context = make(sandbox)
+        context.run_code("x = 1")
+        context.checkpoint("one")
+        context.run_code("x = 2")
+        assert sandbox.context.checkpoints() == []
+        with pytest.raises(CheckpointError):
+            sandbox.context.restore("one")
+        context.restore("one")
+        assert context.run_code("x").text == "1"
+        sandbox.run_code("import os; os._exit(1)")
+        assert context.run_code("x").text == "1"
+        context.restore("one")
+        assert context.run_code("x").text == "1"
+
+
+def test_a_further_context_that_is_killed_goes_on_and_the_first_is_as_it_was():
+    with Sandbox(POLICY, checkpoints=True) as sandbox:
+        sandbox.run_code("x = 'default'")
+        second = of_a_context_beside(sandbox)
+        second.run_code("x = 'second'")
+        execution = second.run_code("x = 'spoilt'; import os; os._exit(1)")
+
+        assert (execution.status, execution.state) == ("killed", "restored")
+        assert second.run_code("x").text == "'second'"
+        assert sandbox.run_code("x").text == "'default'"
+
+
+def test_a_branch_of_a_restored_interpreter_and_a_restored_origin_of_branches():
+    with Sandbox(POLICY, checkpoints=True) as sandbox:
+        sandbox.run_code("x = 1")
+        assert stopped_by(sandbox, "a crash", "x = 2").state == "restored"
+        (branch,) = sandbox.context.fork(1)
+        branch.run_code("x += 10")
+        assert stopped_by(sandbox, "a crash", "x = 3").state == "restored"
+
+        assert branch.run_code("x").text == "11"
+        assert sandbox.run_code("x").text == "1"
+        execution = branch.run_code("import os; os._exit(1)")
+        assert execution.state == "lost"
+        assert sandbox.run_code("x").text == "1"
+
+
+def test_variables_are_told_before_and_after_a_restore():
+    with Sandbox(POLICY, checkpoints=True) as sandbox:
+        sandbox.run_code("x = 1; name = 'abc'")
+        before = sandbox.context.variables()
+        assert before.names() == ["x", "name"]
+        assert stopped_by(sandbox, "os._exit", "y = 2").state == "restored"
+        assert sandbox.context.variables() == before
+        assert stopped_by(sandbox, "a crash", "del x").state == "restored"
+        assert sandbox.context.variables() == before
+
+
+# -- asyncio -------------------------------------------------------------------------------------------
+
+
+def run(coroutine: Coroutine[Any, Any, None]) -> None:
+    """In a loop of its own."""
+    asyncio.run(asyncio.wait_for(coroutine, 60))
+
+
+def test_checkpoints_in_asyncio():
+    async def main() -> None:
+        async with AsyncSandbox(POLICY, checkpoints=True) as sandbox:
+            await sandbox.run_code("x = 1")
+            await sandbox.context.checkpoint("one")
+            await sandbox.run_code("x = 2")
+            execution = await sandbox.run_code("x = 3; import os; os._exit(1)")
+            assert execution.state == "restored"
+            assert (await sandbox.run_code("x")).text == "2"
+            await sandbox.context.restore("one")
+            assert (await sandbox.run_code("x")).text == "1"
+            await sandbox.context.undo()
+            assert sandbox.context.checkpoints() == ["one"]
+            assert "x" in (await sandbox.context.variables()).names()
+            with pytest.raises(CheckpointError):
+                await sandbox.context.restore("two")
+
+    run(main())
+
+
+def test_many_sandboxes_with_checkpoints_at_once():
+    async def one(number: int) -> str | None:
+        async with AsyncSandbox(POLICY, checkpoints=True) as sandbox:
+            await sandbox.run_code(f"x = {number}")
+            for _ in range(2):
+                execution = await sandbox.run_code("x = None; import os; os._exit(1)")
+                assert execution.state == "restored"
+            return (await sandbox.run_code("x")).text
+
+    async def main() -> None:
+        assert await asyncio.gather(*map(one, range(4))) == [str(n) for n in range(4)]
+
+    run(main())
+
+
+def test_output_of_the_killed_execution_is_its_own():
+    with Sandbox(POLICY, checkpoints=True) as sandbox:
+        sandbox.run_code("print('buffered', end='')")
+        execution = stopped_by(sandbox, "os._exit", "print('half', end='')\nprint('whole')")
+        after = sandbox.run_code("print('next')")
+
+        assert output(execution) in {"halfwhole\n", "whole\n"}
+        assert output(after) == "next\n"
+
+
+def test_a_checkpoint_before_the_sandbox_was_used_and_while_quiet():
+    with Sandbox(QUIET) as sandbox:
+        sandbox.context.checkpoint("empty")
+        sandbox.run_code("x = 1")
+        sandbox.context.restore("empty")
+        assert sandbox.run_code("'x' in globals()").text == "False"
