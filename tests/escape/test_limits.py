@@ -99,7 +99,10 @@ DEAF = {
     "a timer that starts it again": """
         import signal
         def again(*_):
-            while True: pass
+            try:
+                for _ in iter(int, 1): pass
+            except BaseException:
+                again()
         signal.signal(signal.SIGALRM, again)
         signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
         while True: pass

@@ -394,7 +394,8 @@ def test_descriptors_that_code_sends_to_the_host_do_not_arrive() -> None:
         code = """
             import socket, struct
             channel = socket.socket(fileno=os.dup(3))
-            frame = json.dumps({"event": "result", "id": 2, "main": False, "formats": {"text/plain": "x"}}).encode()
+            shown = {"formats": {"text/plain": "x"}, "files": {}, "display": None, "update": False}
+            frame = json.dumps({"event": "result", "id": 2, "main": False, **shown}).encode()
             for _ in range(20):
                 socket.send_fds(channel, [struct.pack("<I", len(frame)) + frame], [0, 1, 2])
             tell(1)
