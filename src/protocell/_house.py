@@ -69,6 +69,7 @@ class Member:
     id: str
     core: Core
     cwd: str
+    home: Member | None = None  # of a branch: the context that it lives with, and ends with
 
 
 class House:
@@ -202,14 +203,16 @@ class House:
             origin=lambda: self.main.core.place,
         )
         core = Core(self.policy, self._waiter, manner)
-        member = Member(name, core, cwd)
+        member = Member(name, core, cwd, parent.home or parent)
         self._others[name] = member
         return member
 
     def remove(self, member: Member) -> None:
-        """End a context; the first one is the sandbox itself."""
+        """End a context with its branches; the first one is the sandbox itself."""
         if member is self.main:
             raise PolicyError("the default context is the sandbox itself; use kill()")
+        for other in [each for each in self._others.values() if each.home is member]:
+            self.remove(other)
         member.core.close()
         self._others.pop(member.id, None)
 

@@ -66,7 +66,6 @@ class KernelBox:
         self._totals: Totals | None = None
         self._cpu_seconds = 0.0
         self._watched = False
-        self._interrupted = False  # and the signal may still be on its way
 
     @property
     def notice(self) -> int:
@@ -136,7 +135,6 @@ class KernelBox:
     def _lives(self) -> None:
         self.alive = True
         self._exit = self._totals = None
-        self._interrupted = False
 
     async def renew(self, waiter: Waiter) -> None:
         await self.ended(waiter)
@@ -159,7 +157,6 @@ class KernelBox:
         return True
 
     def interrupt(self) -> None:
-        self._interrupted = True
         with contextlib.suppress(SandboxDiedError):  # then there is nothing to interrupt
             self._control.send({"op": "interrupt"})
 
@@ -174,10 +171,6 @@ class KernelBox:
         return self._exit
 
     async def settle(self, waiter: Waiter) -> None:
-        if self.alive and self._interrupted:
-            # Code that had just ended is not in the way of the signal: the next one's must not be.
-            self._interrupted = False
-            self._control.ask({"op": "rest"})
         while self.alive and (
             self._control.owes or await waiter.wait([self.notice], [], time.monotonic())
         ):

@@ -82,6 +82,7 @@ class ProcessBox:
         self.alive = False
         self._exit: Exit | None = None
         self._owed = 0  # answers that have not come yet
+        self._number = 0  # of the interpreter; of one whose asker was torn away nothing is heard
         self._runner: tuple[int, int] | None = None  # pid, and start time where that is told
         self._inbox: deque[dict[str, Any]] = deque()
         self._once = threading.Lock()  # taken by the first to close
@@ -125,7 +126,8 @@ class ProcessBox:
         self._inbox.clear()
         theirs = self._make_streams()
         try:
-            self._send({"op": "context"}, theirs)
+            self._number += 1
+            self._send({"op": "context", "number": self._number}, theirs)
         finally:
             for descriptor in theirs:
                 os.close(descriptor)
@@ -193,8 +195,7 @@ class ProcessBox:
         """Nothing to do: each execution is measured from the end of the one before."""
 
     async def settle(self, waiter: Waiter) -> None:
-        # What was asked by somebody who was torn away is answered all the same, and must not be taken
-        # for the notice of an end.
+        # Who was torn away is answered all the same: that is no notice of an end.
         while self.alive and (self._owed or await waiter.wait([self.notice], [], time.monotonic())):
             if not await waiter.wait([self.notice], [], time.monotonic() + ANSWER_SECONDS):
                 raise self._died()
@@ -247,10 +248,12 @@ class ProcessBox:
         for message in messages:
             if message["event"] == "usage":
                 self._owed -= 1
-            if message["event"] == "exited":
+            elif message["number"] != self._number:
+                continue
+            elif message["event"] == "exited":
                 self._exit = Exit(message["cause"], message["status"], message["usage"])
                 self.alive = False
-        self._inbox += messages
+            self._inbox.append(message)
 
     def _died(self) -> SandboxDiedError:
         self.alive = False

@@ -218,13 +218,21 @@ class Turn:
             if not data:
                 return End.HUNG_UP
             try:
-                self._untaken += self._frames.feed(data)
-                self._take()
+                self._take_in(data)
             except (wire.WireError, ProtocolError) as error:
                 self._violation = str(error)
                 return End.VIOLATION
             if self._done or not to_the_end:
                 return None
+
+    def _take_in(self, data: bytes) -> None:
+        try:
+            self._untaken += self._frames.feed(data)
+        except wire.WireError as error:
+            self._untaken += error.before  # a copy, which can be gone back to, may be told there
+            self._take()
+            raise
+        self._take()
 
     def _take(self) -> None:
         while self._untaken:

@@ -18,6 +18,7 @@ that end of file on them means that no process of the context has them any more.
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -175,6 +176,9 @@ class _Context(Confined):
         doubles = loop.Doubles(processes.fork_sibling, processes.take_in_orphans)
         server = loop.Server(self._channel, self._interpreter, self._interrupts, doubles)
         server.serve(idle=self.recipe.taste.warm)
+        # init ends this process with all that it started. Who ended before that would leave its orphans to others.
+        while True:
+            signal.pause()
 
 
 class _Next(_Context):

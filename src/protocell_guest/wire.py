@@ -52,6 +52,9 @@ _MAX_LENGTH = 2**32 - 1
 class WireError(ValueError):
     """The peer sent something that is not a message; it broke the protocol, and should be ended."""
 
+    before: tuple[dict[str, Any], ...] = ()
+    """Messages that came with it, ahead of it."""
+
 
 def encode(message: Mapping[str, object]) -> bytes:
     """One frame for a context socket: the length, then ASCII JSON.
@@ -90,16 +93,18 @@ class FrameReader:
         if self._refusal is not None:
             raise WireError(self._refusal)
         self._buffer += data
+        messages: list[dict[str, Any]] = []
         try:
-            return self._take_messages()
+            self._take_messages(messages)
         except WireError as refused:
             self._refusal = str(refused)
+            refused.before = tuple(messages)
             self._buffer.clear()
             raise
+        return messages
 
-    def _take_messages(self) -> list[dict[str, Any]]:
+    def _take_messages(self, messages: list[dict[str, Any]]) -> None:
         buffer, end, start = self._buffer, len(self._buffer), 0
-        messages = []
         while end - start >= _LENGTH_BYTES:
             body = start + _LENGTH_BYTES
             length = int.from_bytes(buffer[start:body], "little")
@@ -113,7 +118,6 @@ class FrameReader:
             messages.append(decode_packet(bytes(buffer[body:start])))
         if start:
             del buffer[:start]  # once for each chunk and without a copy: the total stays linear
-        return messages
 
 
 def decode_packet(body: bytes) -> dict[str, Any]:

@@ -71,7 +71,7 @@ CLAIMS = (
     ),
     Claim(
         id="processes.all-gone-after-a-time-out",
-        sentence="After a time-out nothing that the code started is left.",
+        sentence="After a time-out that the code does not obey, nothing that it started is left.",
         source="promise 24",
         attack=True,
     ),

@@ -42,10 +42,12 @@ if os.fork() == 0:
     if os.fork() == 0:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP): signal.signal(number, signal.SIG_IGN)
         for descriptor in (0, 1, 2): os.close(descriptor)
-        os.execv("/bin/sh", ["sh", "-c", "while true; do sleep 1000; done", {DAEMON!r}])
+        os.execv("/bin/sleep", [{DAEMON!r}, "1000"])
     os._exit(0)
 os.wait()
 """
+# One process under that name from the first moment on, which holds what its shell has open.
+STAY = f"""exec python -c 'import os; os.execv("/bin/sleep", ["{DAEMON}", "1000"])'"""
 HOLD = "while [ ! -e /home/user/go ]; do sleep 0.01; done"
 
 
@@ -367,9 +369,7 @@ def test_a_daemon_lives_on_after_a_normal_end_and_ends_with_the_default_context(
 
 def test_a_daemon_that_holds_the_pipes_does_not_hold_up_the_command():
     with Sandbox(QUIET) as sandbox:
-        result = sandbox.commands.run(
-            f"nohup sh -c 'while true; do sleep 1000; done' {DAEMON} & echo started"
-        )
+        result = sandbox.commands.run(f"({STAY}) & echo started")
 
         assert (result.status, result.stdout) == ("ok", "started\n")
         assert result.usage.wall_seconds < 10
@@ -421,7 +421,7 @@ def test_a_command_in_the_background_has_its_own_time_also_when_nobody_waits():
 
 def test_a_forgotten_command_ends():
     with Sandbox(QUIET) as sandbox:
-        handle = sandbox.commands.run(f"exec sh -c 'sleep 1000; true' {DAEMON}", background=True)
+        handle = sandbox.commands.run(STAY, background=True)
         wait_for(lambda: daemons(sandbox) == 1, "its start")
         del handle
         wait_for(lambda: daemons(sandbox) == 0, "its end")

@@ -57,6 +57,7 @@ class Supervisor:
         self._received: list[int] = []
         self._task: runner.Task | None = None
         self._pid = 0  # of the runner; 0 if there is none
+        self._number = 0  # of the request that it answers
         self._meter = usage.Meter(0)
         self._wake, self._wake_writer = os.pipe()
 
@@ -129,6 +130,7 @@ class Supervisor:
             self._task = runner.Task(**request)
         elif operation == "context":
             self._end_context("host")
+            self._number = request["number"]
             self._start_context()
             self._sweep()
         elif operation == "begin":
@@ -153,12 +155,12 @@ class Supervisor:
             pid = os.fork()
         except OSError as error:
             failure = {"step": "fork", "errno": error.errno or 0, "detail": str(error)}
-            self._tell({"event": "failed", **failure})
+            self._tell({"event": "failed", "number": self._number, **failure})
         else:
             if pid == 0:
                 self._become_runner(*descriptors)
             self._pid, self._meter = pid, usage.Meter(pid)
-            self._tell({"event": "started", "pid": pid})
+            self._tell({"event": "started", "number": self._number, "pid": pid})
         for descriptor in descriptors:
             os.close(descriptor)
 
@@ -194,7 +196,8 @@ class Supervisor:
         if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU:
             cause = "cpu"
         _wait_for_end_of_group(pid)
-        self._tell({"event": "exited", "cause": cause, "status": status, "usage": used})
+        message = {"event": "exited", "number": self._number, "cause": cause, "status": status}
+        self._tell(message | {"usage": used})
 
     # -- folders ----------------------------------------------------------------------------------
 
