@@ -8,7 +8,8 @@ PYTHON ?= python3
 VENV ?= .venv
 PYTEST ?=
 # What is run a second time as an ordinary user when `make test` is started by root.
-USER_SUITES ?= tests/kernel tests/escape tests/faults tests/integration
+USER_SUITES ?= tests/kernel tests/escape tests/faults tests/integration \
+	--ignore=tests/integration/test_notebooks.py --ignore=tests/integration/test_benchmarks.py
 
 BIN := $(VENV)/bin
 IS_ROOT := $(filter 0,$(shell id -u))

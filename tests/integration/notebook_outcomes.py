@@ -17,7 +17,7 @@ OWN = "application/vnd.protocell."
 # What differs from run to run, whatever runs it.
 _VARYING = [
     (re.compile(r"0x[0-9a-f]{6,}|\bat [0-9a-f]{12}\b", re.IGNORECASE), "0x…"),
-    (re.compile(r"\d+(?:\.\d+)? (?:ns|us|μs|µs|ms|s)\b"), "… s"),
+    (re.compile(r"\d+(?:\.\d+)?(?:e[+-]\d+)? (?:ns|us|μs|µs|ms|s)\b"), "… s"),
     (re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{32}(?![0-9a-f])"), "…id…"),
     (re.compile(r"\bT_[0-9a-f]{5}"), "T_…"),
 ]

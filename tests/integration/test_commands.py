@@ -305,7 +305,8 @@ def test_an_interpreter_that_ends_or_restarts_leaves_commands_alone():
 def test_a_command_that_takes_too_long_is_interrupted_as_at_a_terminal():
     with Sandbox(limited(grace_seconds=20)) as sandbox:
         result = sandbox.commands.run(
-            "trap 'echo caught; exit 3' INT; echo begun; sleep 1000", timeout=0.3
+            "trap 'echo caught; exit 3' INT; echo begun; while true; do sleep 0.05; done",
+            timeout=0.3,
         )
 
         assert (result.status, result.exit_code) == ("timeout", 3)
@@ -378,7 +379,9 @@ def test_a_daemon_that_holds_the_pipes_does_not_hold_up_the_command():
 
 def test_interrupt_stops_a_command_in_the_background():
     with Sandbox(limited(grace_seconds=20)) as sandbox:
-        handle = sandbox.commands.run("trap 'exit 5' INT; sleep 1000", background=True)
+        handle = sandbox.commands.run(
+            "trap 'exit 5' INT; while true; do sleep 0.05; done", background=True
+        )
         handle.interrupt()
         result = handle.wait()
 
