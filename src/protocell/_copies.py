@@ -75,8 +75,8 @@ class Copies:
         """Of those that have one, the oldest first."""
         return tuple(self._named)
 
-    def add(self, copy: Copy, name: str | None) -> bool:
-        """Keep one; whether the oldest had to go for it."""
+    def add(self, copy: Copy, name: str | None) -> None:
+        """Keep one; the oldest goes for it where there are too many."""
         full = len(self.pids) >= self._most
         if name is not None:
             full = full and name not in self._named
@@ -86,7 +86,6 @@ class Copies:
             self._recent.append(copy)
         if full:
             self._drop_oldest(spared=copy)
-        return full
 
     def _drop_oldest(self, spared: Copy) -> None:
         oldest = min((copy for copy in self if copy is not spared), key=lambda copy: copy.count)

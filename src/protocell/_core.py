@@ -34,13 +34,10 @@ from protocell.policy import Policy
 class Core(Lifecycle):
     """One context and what runs in it."""
 
-    snapshots: dict[
-        str, Snapshot
-    ]  # of the workspace, by the name of the checkpoint that each belongs to
-
     def __init__(self, policy: Policy | None, waiter: Waiter, manner: Manner | None = None) -> None:
         super().__init__(policy, waiter, manner)
-        self.snapshots = {}
+        # Of the workspace, by the name of the checkpoint that each belongs to.
+        self.snapshots: dict[str, Snapshot] = {}
         self._is_told = False  # to the caller: that the interpreter has ended
         self._untold = ""  # how the running execution began, where its caller cannot know
 
@@ -100,10 +97,8 @@ class Core(Lifecycle):
             if self._revival is not None and (copy := await self._revival.restore(waiter)):
                 before = f"those of execution {copy.count}"
             else:
-                if (
-                    self._revival is not None
-                ):  # those with names had the channel of the one that ended
-                    self._revival.clear()
+                if self._revival is not None:
+                    self._revival.clear()  # those with names had the channel of the one that ended
                 await box.renew(waiter)
                 await self._apply(box)
         except ProtocellError:

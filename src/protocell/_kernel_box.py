@@ -33,7 +33,6 @@ from protocell_guest import usage
 from protocell_guest.usage import Totals
 
 SETUP_SECONDS = 30.0
-RESUME_SECONDS = 5.0
 _OF_THE_TREE = ("oom_kills", "peak_memory", "processes")
 
 
@@ -51,9 +50,8 @@ class KernelBox:
         self._control = Control(end, self._note)
         self.name = name  # by which its zygote knows the sandbox
         self.kills = Kills()
-        self.copies = (
-            0  # that the interpreter has left and init has counted as the code's processes
-        )
+        # That the interpreter has left, and init has counted as the code's processes.
+        self.copies = 0
         self.door = Door(self._control) if door is None else door
         self._owns_door = door is None
         self.channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -55,7 +55,6 @@ class Lifecycle:
         self._place: Place | None = None
         self._revival: Revival | None = None
         self._bell: Bell | None = None
-        self._asked = 0
         self._owner = os.getpid()
         self._turns = Turns()
         self._closing = threading.RLock()  # a signal's handler may interrupt, or close

@@ -29,7 +29,6 @@ MOST_FORMATS = 16
 MOST_LEFT_OUT = 1 << 53
 MOST_DISPLAY_BYTES = 1000
 MOST_PATH_BYTES = 200
-MOST_PID = 1 << 22  # PID_MAX_LIMIT of linux/threads.h
 MOST_NAME_CHARACTERS = 200
 SLACK_BYTES = 4 * KIB
 """Beyond ``result_bytes``: for the words that say that something was cut."""

@@ -102,9 +102,8 @@ class Revival:
         box = self._box
         if box.alive:
             box.end()
-        await box.ended(
-            waiter
-        )  # also of one that is being ended: what it still says is not the copy's
+        # Also of one that is being ended: what it still says is not the copy's.
+        await box.ended(waiter)
         discard(box)
         self._copies.take(copy)
         # It must be among those that are spared until it lives.

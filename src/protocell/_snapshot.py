@@ -8,6 +8,7 @@ and what is put back is no execution's work.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,7 +18,7 @@ from protocell._transfer import write_all
 from protocell._tree import WHOLE
 from protocell._writing import opened
 from protocell.entries import FileType, Listing
-from protocell.errors import CheckpointError
+from protocell.errors import CheckpointError, FileError
 from protocell.limits import MIB, format_size
 from protocell_guest.plan import HOME
 
@@ -62,10 +63,12 @@ def _take(workspace: int) -> Snapshot:
         raise _refused(
             f"the files have {format_size(size)}, and {format_size(MOST_BYTES)} are kept"
         )
-    files = {}
+    files: dict[str, Kept] = {}
+    left = MOST_BYTES  # a file can have grown since it was listed
     for entry in entries:
         if entry.type is FileType.FILE:
-            content = _workspace.read(workspace, entry.path, MOST_BYTES)
+            content = _workspace.read(workspace, entry.path, left)
+            left -= len(content)
             files[_name(entry.path)] = Kept(content, bool(entry.mode & _EXECUTABLE))
     folders = tuple(_name(entry.path) for entry in entries if entry.type is FileType.DIR)
     return Snapshot(folders, files)
@@ -86,44 +89,51 @@ def _name(path: str) -> str:
     return path.removeprefix(HOME + "/")
 
 
-async def put_back(place: Place, snapshot: Snapshot) -> None:
-    """Make the workspace what it was.
+async def put_back(place: Place, snapshot: Snapshot, most_entries: int) -> None:
+    """Make the workspace what it was; ``most_entries`` is what it can hold.
 
     Raises:
-        FileError: the code that still runs there is in the way.
+        FileError: something is in the way: code that still runs there, or names that cannot be listed.
     """
     there = await place.look(
-        partial(_listing.list_folder, path=HOME, depth=WHOLE, most=MOST_ENTRIES * 8)
+        partial(_listing.list_folder, path=HOME, depth=WHOLE, most=most_entries)
     )
-    now = await place.look(partial(_contents, there=there, wanted=snapshot))
-    await place.apart(partial(_change, place, snapshot, now))
+    same = await place.look(partial(_unchanged, there=there, wanted=snapshot))
+    await place.apart(partial(_change, place, snapshot, there, same))
+    if there.left_out:
+        what = ", ".join(f"{count} left out: {why}" for why, count in there.left_out.items())
+        raise FileError(f"the variables are restored, the files not wholly ({what})", path=HOME)
 
 
-def _contents(workspace: int, there: Listing, wanted: Snapshot) -> dict[str, bytes | None]:
-    """What lies there by name; None for what is no file that is wanted."""
-    found: dict[str, bytes | None] = {}
+def _unchanged(workspace: int, there: Listing, wanted: Snapshot) -> set[str]:
+    """Files that are as they are wanted."""
+    found = set()
     for entry in there:
-        name = _name(entry.path)
-        is_wanted = entry.type is FileType.FILE and name in wanted.files
-        found[name] = _workspace.read(workspace, entry.path, MOST_BYTES) if is_wanted else None
-        if entry.type is FileType.DIR and name in wanted.folders:
-            found[name] = b""
+        kept = wanted.files.get(_name(entry.path))
+        if kept is None or entry.type is not FileType.FILE or entry.size != len(kept.content):
+            continue
+        if bool(entry.mode & _EXECUTABLE) is kept.is_executable:
+            with suppress(FileError):  # it cannot be read: then it is written anew
+                if _workspace.read(workspace, entry.path, len(kept.content)) == kept.content:
+                    found.add(_name(entry.path))
     return found
 
 
-def _change(place: Place, snapshot: Snapshot, now: Mapping[str, bytes | None]) -> None:
-    for name in sorted(now, reverse=True):
-        if now[name] is None:
+def _change(place: Place, snapshot: Snapshot, there: Listing, same: set[str]) -> None:
+    for entry in sorted(there, key=lambda each: each.path, reverse=True):
+        name = _name(entry.path)
+        is_kept_folder = entry.type is FileType.DIR and name in snapshot.folders
+        if name not in same and not is_kept_folder:
             _remove(place, name)
     for name in snapshot.folders:
         place.ask("make_dir", name)
-    for name, kept in snapshot.files.items():
-        if now.get(name) != kept.content:
-            with (
-                place.written([name]),
-                opened(place, name, executable=kept.is_executable) as descriptor,
-            ):
-                write_all(descriptor, memoryview(kept.content), name)
+    for name in snapshot.files.keys() - same:
+        kept = snapshot.files[name]
+        with (
+            place.written([name]),
+            opened(place, name, executable=kept.is_executable) as descriptor,
+        ):
+            write_all(descriptor, memoryview(kept.content), name)
 
 
 def _remove(place: Place, name: str) -> None:

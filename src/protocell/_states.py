@@ -54,7 +54,8 @@ async def _go_back(core: Core, name: str | None) -> None:
         await revival.go_back(name, core.count, core.waiter)
         snapshot = core.snapshots.get(name) if name is not None else None
         if snapshot is not None:
-            await _snapshot.put_back(await core.open(), snapshot)
+            most = core.policy.limits.workspace_inodes
+            await _snapshot.put_back(await core.open(), snapshot, most)
 
 
 def _check_name(name: object) -> None:

@@ -16,9 +16,8 @@ class Turns:
     """A lock whose waiters can be of any thread and any event loop."""
 
     def __init__(self) -> None:
-        self._lock = (
-            threading.RLock()
-        )  # held for moments only; a signal handler may come in between
+        # Held for moments only; a signal's handler may come in between.
+        self._lock = threading.RLock()
         self._taken = False
         self._queue: deque[Bell] = deque()
 

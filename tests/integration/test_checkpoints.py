@@ -10,7 +10,7 @@ import pytest
 
 from protocell import AsyncSandbox, Execution, Sandbox
 from protocell.context import Context
-from protocell.errors import CheckpointError, PolicyError
+from protocell.errors import CheckpointError, FileError, PolicyError
 from tests.faults.processes import wait_for
 from tests.integration.running import QUIET, fine, limited, output, settles_at
 
@@ -639,6 +639,69 @@ def test_checkpoints_of_the_files_as_well():
         sandbox.context.restore("both")
         assert (sandbox.files.read("a.txt"), sandbox.run_code("x").text) == ("old", "1")
         assert not sandbox.files.exists("b.txt")
+
+
+def test_a_workspace_is_put_back_whole_whatever_became_of_it():
+    made = """
+        import os, shutil
+        os.makedirs("deep/er"); os.mkdir("empty")
+        open("deep/er/tool.sh", "w").write("run"); os.chmod("deep/er/tool.sh", 0o755)
+        open("large.bin", "w").write("small"); open("other", "w").write("file")
+    """
+    spoiled = """
+        shutil.rmtree("deep"); os.rmdir("empty"); os.symlink("/etc", "empty")
+        os.mkdir("deep"); open("deep/new", "w").write("new")
+        os.truncate("large.bin", 100 << 20)
+        os.remove("other"); os.mkdir("other"); open("other/x", "w").write("x")
+        for number in range(3000): open(f"many-{number}", "w").close()
+    """
+    with Sandbox(POLICY) as sandbox:
+        assert sandbox.run_code(textwrap.dedent(made)).status == "ok"
+        sandbox.context.checkpoint("good", files=True)
+        assert sandbox.run_code(textwrap.dedent(spoiled)).status == "ok"
+        sandbox.context.restore("good")
+
+        found = {(each.path, each.type.value) for each in sandbox.files.list(depth=None)}
+        assert found == {
+            ("/home/user/deep", "dir"),
+            ("/home/user/deep/er", "dir"),
+            ("/home/user/deep/er/tool.sh", "file"),
+            ("/home/user/empty", "dir"),
+            ("/home/user/large.bin", "file"),
+            ("/home/user/other", "file"),
+        }
+        assert sandbox.files.read("large.bin") == "small"
+        assert sandbox.files.read("other") == "file"
+        assert sandbox.files.get_info("deep/er/tool.sh").mode == 0o755
+        after = sandbox.run_code("1")
+        assert (dict(after.files), after.files.removed) == ({}, ())
+
+
+@pytest.mark.parametrize(
+    "code, why",
+    [
+        ("import os; os.symlink('a', 'b')", r"something other .*/home/user/b"),
+        ("for n in range(2001): open(f'{n}', 'w').close()", "2000 files and folders or more"),
+        ("with open('big', 'wb') as f: f.truncate(65 << 20)", "the files have 65 MiB"),
+    ],
+    ids=["a link", "too many", "too large"],
+)
+def test_files_that_cannot_be_put_back_as_they_are_are_no_part_of_a_checkpoint(code: str, why: str):
+    with Sandbox(POLICY) as sandbox:
+        sandbox.run_code(code)
+        with pytest.raises(CheckpointError, match=why):
+            sandbox.context.checkpoint("all", files=True)
+        assert sandbox.context.checkpoints() == []
+
+
+def test_names_that_cannot_be_listed_are_told_when_files_are_put_back():
+    with Sandbox(POLICY) as sandbox:
+        sandbox.run_code("x = 1")
+        sandbox.context.checkpoint("clean", files=True)
+        sandbox.run_code("x = 2; open('odd\\x1bname', 'w').close()")
+        with pytest.raises(FileError, match="the files not wholly"):
+            sandbox.context.restore("clean")
+        assert sandbox.run_code("x").text == "1"
 
 
 # -- how many, and what they weigh ---------------------------------------------------------------------

@@ -90,10 +90,7 @@ class Server:
             self._send({"event": "variables", "id": request["id"], "items": items})
 
     def _send(self, message: dict[str, Any]) -> None:
-        self._send_all(wire.encode(message))
-
-    def _send_all(self, data: bytes) -> None:
-        self._channel.sendall(data)
+        self._channel.sendall(wire.encode(message))
 
     def _settle(self, request: dict[str, Any]) -> None:
         """Variables and the working folder of this context alone."""
@@ -124,7 +121,8 @@ class Server:
     def _branch(self, request: dict[str, Any]) -> None:
         """Go on ``count`` times more, each on streams of its own."""
         given, self._descriptors = self._descriptors, []
-        streams = [given[first : first + 3] for first in range(0, len(given), 3)]
+        each = copies.STREAMS
+        streams = [given[first : first + each] for first in range(0, len(given), each)]
         message: dict[str, Any] = {"event": "copied", "id": request["id"], "detail": ""}
         try:
             if not streams or len(streams[-1]) < copies.STREAMS:
