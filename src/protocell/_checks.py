@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+import posixpath
 from collections.abc import Mapping
 
 from protocell._transfer import Content
 from protocell.errors import PolicyError
 from protocell.limits import MIB
+from protocell_guest.plan import HOME
 
 MAX_CODE_CHARACTERS = 32 * MIB
 MAX_TIMEOUT_SECONDS = 24 * 3600.0
 MAX_COMMAND_BYTES = 64 * 1024
+MOST_CHECKPOINTS = 3
+_MOST_KEPT = 64
 _MAX_ENVS = 1000
 _MAX_ENVS_BYTES = 96 * 1024
 
@@ -77,3 +81,20 @@ def files(given: object) -> Mapping[str, Content]:
         allowed = "a mapping of names (str) to bytes, text, or a pathlib.Path of this machine"
         raise PolicyError(f"files is {given!r:.60}; allowed is {allowed}")
     return given
+
+
+def folder(cwd: object) -> str | None:
+    """An absolute path inside; raises PolicyError."""
+    if cwd is None:
+        return None
+    if not isinstance(cwd, str) or not cwd or "\0" in cwd or len(cwd) > 4096:
+        raise PolicyError(f"cwd is {cwd!r:.80}; allowed is the path of a folder in the sandbox")
+    return posixpath.join(HOME, cwd)
+
+
+def kept(checkpoints: object) -> int:
+    """How many checkpoints a context keeps; raises PolicyError."""
+    if not isinstance(checkpoints, int) or not 0 <= checkpoints <= _MOST_KEPT:
+        allowed = f"True, False, or 1 to {_MOST_KEPT}"
+        raise PolicyError(f"checkpoints is {checkpoints!r:.60}; allowed is {allowed}")
+    return MOST_CHECKPOINTS if checkpoints is True else int(checkpoints)

@@ -10,7 +10,6 @@ control socket ends it with all that it started.
 
 from __future__ import annotations
 
-import os
 import socket
 import threading
 import time
@@ -22,15 +21,13 @@ from protocell._agenda import Agenda
 from protocell._bell import Bell
 from protocell._kernel_box import KernelBox
 from protocell._outcome import End, Outcome, Stop
-from protocell._output import HeadTail, decoded
+from protocell._output import decoded
+from protocell._pipes import Pipes
 from protocell._verdict import Terms, judge_command, usage_of
 from protocell._waiter import Waiter
 from protocell.commands import CommandResult
 from protocell.errors import SandboxDiedError, SetupError
 from protocell.limits import Limits
-
-_READ_BYTES = 1 << 16
-_MAX_PIPE_BYTES = 1 << 20  # /proc/sys/fs/pipe-max-size
 
 OnText = Callable[[str], object]
 
@@ -58,10 +55,12 @@ class Command:
         self._agenda: Agenda[End] = Agenda()
         self._started = time.monotonic()
         self._outcome = Outcome()
-        self._kept = {
-            box.stdout: (HeadTail(limits.output_bytes), decoded(order.on_stdout)),
-            box.stderr: (HeadTail(limits.output_bytes), decoded(order.on_stderr)),
-        }
+        self._pipes = Pipes(
+            (box.stdout, box.stderr),
+            limits.output_bytes,
+            decoded(order.on_stdout),
+            decoded(order.on_stderr),
+        )
         self._closed = self._killed = False
         self._closing = threading.Lock()
         # Who forgets a command in the background has given it up.
@@ -141,13 +140,12 @@ class Command:
             is_over=self._order.is_over(),
         )
         status, reason, exit_code = judge_command(self._outcome, terms)
-        stdout, stderr = (kept.text() for kept, _ in self._kept.values())
         return CommandResult(
             status=status,
             reason=reason,
             exit_code=exit_code,
-            stdout=stdout,
-            stderr=stderr,
+            stdout=self._pipes.stdout.text(),
+            stderr=self._pipes.stderr.text(),
             usage=usage_of(self._outcome, 0.0),
             enforced=self._box.enforced,
         )
@@ -159,44 +157,23 @@ class Command:
             self._agenda.put(time.monotonic() + self._limits.grace_seconds, lambda: End.STOPPED)
 
     async def _listen(self, waiter: Waiter) -> End:
-        notice, bell, pipes = self._box.notice, self._bell.fileno(), set(self._kept)
+        notice, bell = self._box.notice, self._bell.fileno()
         while True:
             until = self._agenda.next if self._agenda else None
-            ready = await waiter.wait([notice, bell, *pipes], [], until)
+            ready = await waiter.wait([notice, bell, *self._pipes.open], [], until)
             if bell in ready and self._bell.silence():
                 self._stop(Stop.CALLER)
             if (end := self._agenda.work()) is not None:
                 return end
-            pipes -= {pipe for pipe in ready & pipes if not self._read(pipe)}
-            if sum(kept.total_bytes for kept, _ in self._kept.values()) > self._most:
+            self._pipes.read(ready)
+            if self._pipes.total_bytes > self._limits.output_total_bytes:
                 return End.TOO_MUCH_OUTPUT
             if notice in ready:
                 return End.GONE
 
-    @property
-    def _most(self) -> int:
-        return self._limits.output_total_bytes
-
-    def _read(self, pipe: int) -> int:
-        """Take in what is there; the number of bytes, 0 at end of file, -1 if there is nothing."""
-        try:
-            data = os.read(pipe, _READ_BYTES)
-        except BlockingIOError:
-            return -1
-        kept, callback = self._kept[pipe]
-        kept.feed(data)
-        if callback is not None and data:
-            callback(data)
-        return len(data)
-
     def _drain(self) -> None:
-        for pipe in self._kept:
-            left = _MAX_PIPE_BYTES
-            while left > 0 and (count := self._read(pipe)) > 0:
-                left -= count
-        for _, callback in self._kept.values():
-            if callback is not None:
-                callback(b"")
+        self._pipes.drain()
+        self._pipes.finish()
 
     def close(self) -> None:
         """Let go of it; what is left of it ends."""

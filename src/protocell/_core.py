@@ -17,7 +17,7 @@ from protocell._bell import Bell
 from protocell._box import Box
 from protocell._copies import CopyMessage
 from protocell._kernel_box import KernelBox
-from protocell._lifecycle import MOST_CHECKPOINTS, Lifecycle, Manner, kernel_box
+from protocell._lifecycle import Lifecycle, Manner, kernel_box
 from protocell._listeners import Listeners
 from protocell._outcome import Hooks, Outcome
 from protocell._place import Place
@@ -197,7 +197,7 @@ class Core(Lifecycle):
     def revive(self, box: KernelBox) -> Revival:
         """As ``revival``, made for a context that makes none by itself."""
         if self._revival is None:
-            self._revival = Revival(box, most=MOST_CHECKPOINTS)
+            self._revival = Revival(box, most=_checks.MOST_CHECKPOINTS)
         return self._revival
 
     async def restart(self) -> None:

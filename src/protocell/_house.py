@@ -9,7 +9,6 @@ interpreter and lives where that lives.
 from __future__ import annotations
 
 import os
-import posixpath
 import secrets
 import time
 import weakref
@@ -27,7 +26,7 @@ from protocell._copies import MOST_BRANCHES
 from protocell._core import Core
 from protocell._kernel_box import KernelBox
 from protocell._launch import launch
-from protocell._lifecycle import MOST_CHECKPOINTS, Manner, kernel_box
+from protocell._lifecycle import Manner, kernel_box
 from protocell._place import Place
 from protocell._waiter import Waiter
 from protocell._zygote import Beside
@@ -38,7 +37,6 @@ from protocell_guest.plan import HOME
 MOST_CONTEXTS = 32
 _BRANCHES = ".branches"
 _MOST_METADATA = 100
-_MOST_KEPT = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +53,8 @@ class Choices:
         """Raises PolicyError."""
         _checks.variables(self.envs)
         _checks.seconds(self.timeout, 1.0)
-        folder(self.cwd)
-        kept(self.checkpoints)
+        _checks.folder(self.cwd)
+        _checks.kept(self.checkpoints)
         given: object = self.metadata or {}
         if not isinstance(given, Mapping) or len(given) > _MOST_METADATA:
             raise PolicyError("metadata is not a mapping of at most 100 names to text")
@@ -97,8 +95,8 @@ class House:
     def _manner(self, envs: Mapping[str, str] | None, cwd: str | None, checkpoints: int) -> Manner:
         return Manner(
             envs=self.envs | _checks.variables(envs),
-            cwd=folder(cwd),
-            checkpoints=kept(checkpoints),
+            cwd=_checks.folder(cwd),
+            checkpoints=_checks.kept(checkpoints),
             ends_at=lambda: self._ends_at,
         )
 
@@ -252,23 +250,6 @@ def _accept(place: Place | None, folders: list[str]) -> None:
 
 async def _given(box: Box, _waiter: Waiter) -> Box:
     return box
-
-
-def folder(cwd: object) -> str | None:
-    """An absolute path inside; raises PolicyError."""
-    if cwd is None:
-        return None
-    if not isinstance(cwd, str) or not cwd or "\0" in cwd or len(cwd) > 4096:
-        raise PolicyError(f"cwd is {cwd!r:.80}; allowed is the path of a folder in the sandbox")
-    return posixpath.join(HOME, cwd)
-
-
-def kept(checkpoints: object) -> int:
-    """How many checkpoints a context keeps; raises PolicyError."""
-    if not isinstance(checkpoints, int) or not 0 <= checkpoints <= _MOST_KEPT:
-        allowed = f"True, False, or 1 to {_MOST_KEPT}"
-        raise PolicyError(f"checkpoints is {checkpoints!r:.60}; allowed is {allowed}")
-    return MOST_CHECKPOINTS if checkpoints is True else int(checkpoints)
 
 
 _LIVING: weakref.WeakSet[House] = weakref.WeakSet()

@@ -23,7 +23,6 @@ from protocell.errors import ClosedError, PolicyError, UnsupportedError
 from protocell.policy import Policy
 
 DEFAULT_POLICY = Policy()
-MOST_CHECKPOINTS = 3
 Launch = Callable[[Waiter], Awaitable[Box]]
 
 

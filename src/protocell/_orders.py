@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from protocell import _checks
 from protocell._command import Command, Order
-from protocell._house import House, folder
+from protocell._house import House
 from protocell._lifecycle import kernel_box
 from protocell._listeners import OnText
 from protocell._waiter import Waiter
@@ -35,7 +35,7 @@ async def start(
     order = Order(
         command=command,
         envs=house.envs | _checks.variables(wishes.envs),
-        cwd=folder(wishes.cwd) or house.main.cwd,
+        cwd=_checks.folder(wishes.cwd) or house.main.cwd,
         seconds=seconds,
         on_stdout=wishes.on_stdout,
         on_stderr=wishes.on_stderr,

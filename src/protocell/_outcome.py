@@ -10,8 +10,7 @@ from typing import Any
 from protocell._box import Exit
 from protocell._copies import CopyMessage
 from protocell._messages import ErrorMessage, Message, ResultMessage
-
-OnOutput = Callable[[bytes], None]
+from protocell._pipes import OnOutput
 
 
 class Stop(enum.Enum):

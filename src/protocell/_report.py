@@ -52,7 +52,9 @@ class Report:
             files=self.files,
             results=[result_of(message) for message in self.outcome.results],
             results_left_out=self.outcome.left_out,
-            logs=Logs(stdout=self._turn.stdout.lines(), stderr=self._turn.stderr.lines()),
+            logs=Logs(
+                stdout=self._turn.pipes.stdout.lines(), stderr=self._turn.pipes.stderr.lines()
+            ),
             error=error_of(self.outcome),
             exit_code=self.outcome.exit_code,
             execution_count=count,

@@ -19,7 +19,6 @@ not come to its end after the time of grace, all of its processes are killed.
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import time
 from collections import deque
@@ -35,14 +34,13 @@ from protocell._box import Box, Exit
 from protocell._copies import read_copy
 from protocell._messages import DoneMessage, ErrorMessage, MessageReader, max_frame_bytes
 from protocell._outcome import End, Hooks, Outcome, Stop
-from protocell._output import HeadTail
+from protocell._pipes import Pipes
 from protocell._waiter import Waiter
 from protocell.errors import ProtocolError, SandboxDiedError
 from protocell.limits import Limits
 from protocell_guest import wire
 
 _READ_BYTES = 1 << 16
-_MAX_PIPE_BYTES = 1 << 20  # /proc/sys/fs/pipe-max-size: more cannot be waiting in one
 _HUNG_UP_SECONDS = 1.0
 # What is shorter is not held up: by sandboxes that are made for others on the processors that it needs,
 # or by init, which looks after what has used more than a little.
@@ -68,9 +66,8 @@ class Turn:
         self._bell = bell
         self._agenda: Agenda[End] = Agenda()
         self._number = number
-        self.stdout = HeadTail(limits.output_bytes)
-        self.stderr = HeadTail(limits.output_bytes)
-        self._open = {box.stdout, box.stderr}
+        streams = (box.stdout, box.stderr)
+        self.pipes = Pipes(streams, limits.output_bytes, hooks.on_stdout, hooks.on_stderr)
         self._unsent: memoryview | None = None
         self._frames = wire.FrameReader(max_frame_bytes(limits.result_bytes))
         self._untaken: deque[dict[str, Any]] = deque()  # of a callback that raised, what came after
@@ -98,7 +95,7 @@ class Turn:
         }
         end = await self._talk(wire.encode(request), deadline, waiter)
         if end is None:
-            self._drain()
+            self.pipes.drain()
             self._outcome.wall_seconds = time.monotonic() - started
             with suppress(SandboxDiedError):  # after its work was done: the next call says it
                 self._outcome.usage = await self._box.usage(waiter)
@@ -107,14 +104,12 @@ class Turn:
             self._outcome.violation = self._violation
             self._outcome.exit = await self._end_context(end, waiter)
             self._outcome.usage = self._outcome.exit.usage
-            self._drain()
+            self.pipes.drain()
             self._outcome.wall_seconds = time.monotonic() - started
             # Who has ended is not asked any more what it wrote; what came through the pipes is known.
             known = int(self._outcome.usage.get("bytes_written", 0))
-            self._outcome.usage["bytes_written"] = max(known, self._written)
-        for callback in (self._hooks.on_stdout, self._hooks.on_stderr):
-            if callback is not None:
-                callback(b"")
+            self._outcome.usage["bytes_written"] = max(known, self.pipes.total_bytes)
+        self.pipes.finish()
         return self._outcome
 
     # -- the conversation -------------------------------------------------------------------------
@@ -136,18 +131,16 @@ class Turn:
         channel, notice, bell = self._box.channel.fileno(), self._box.notice, self._bell.fileno()
         while True:
             writers = [channel] if self._unsent else []
-            readers = [channel, notice, bell, *self._open]
+            readers = [channel, notice, bell, *self.pipes.open]
             ready = await waiter.wait(readers, writers, self._agenda.next)
             if bell in ready and self._bell.silence():
                 self._stop(Stop.CALLER)
-            if (
-                end := self._agenda.work()
-            ) is not None:  # also when there is always something to read
+            end = self._agenda.work()  # also when there is always something to read
+            if end is not None:
                 return end
             self._send()
-            # A pipe that the code closed stays readable for ever: it is not waited on any more.
-            self._open -= {pipe for pipe in ready & self._open if not self._read_pipe(pipe)}
-            if self._written > self._limits.output_total_bytes:
+            self.pipes.read(ready)
+            if self.pipes.total_bytes > self._limits.output_total_bytes:
                 return End.TOO_MUCH_OUTPUT
             if channel in ready or notice in ready:
                 end = self._read_channel(to_the_end=notice in ready)
@@ -167,13 +160,14 @@ class Turn:
         if self._unsent is None:
             return
         self._hooks = Hooks(meanwhile=self._hooks.meanwhile, on_copy=self._hooks.on_copy)
+        self.pipes.mute()
         if self._box.alive and not self._done and await self._stopped(waiter) is not None:
             self._box.end()
             await self._box.ended(waiter)
         elif self._outcome.stop is not None and self._box.alive:
             with suppress(SandboxDiedError):  # an interrupt on its way would be the next one's
                 await self._box.usage(waiter)
-        self._drain()  # else it would be the next one's
+        self.pipes.drain()  # else it would be the next one's
 
     async def _stopped(self, waiter: Waiter) -> End | None:
         """Climb the ladder; None if the code came to its end."""
@@ -266,30 +260,3 @@ class Turn:
             return await self._box.ended(waiter)
         except SandboxDiedError:
             return Exit("gone", 0, {})
-
-    # -- output -----------------------------------------------------------------------------------
-
-    @property
-    def _written(self) -> int:
-        return self.stdout.total_bytes + self.stderr.total_bytes
-
-    def _read_pipe(self, descriptor: int) -> int:
-        """Take in what is there; the number of bytes, 0 at end of file, -1 if there is nothing."""
-        try:
-            data = os.read(descriptor, _READ_BYTES)
-        except BlockingIOError:
-            return -1
-        is_stdout = descriptor == self._box.stdout
-        kept = self.stdout if is_stdout else self.stderr
-        callback = self._hooks.on_stdout if is_stdout else self._hooks.on_stderr
-        kept.feed(data)
-        if callback is not None and data:
-            callback(data)
-        return len(data)
-
-    def _drain(self) -> None:
-        """Read what is in the pipes; what others go on writing meanwhile is the next one's."""
-        for pipe in (self._box.stdout, self._box.stderr):
-            left = _MAX_PIPE_BYTES
-            while left > 0 and (count := self._read_pipe(pipe)) > 0:
-                left -= count
