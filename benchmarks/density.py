@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import memory
 from latency import Contest, call, live_sandbox
 from protocell import Environment, Policy, ProtocellError, Sandbox
-from protocell._zygotes import ZYGOTES
+from protocell._boxes.zygotes import ZYGOTES
 from quiet import descendants, inits, running_zygotes
 from rivals import Program, bwrap_command, naive_command
 from samples import BWRAP, LIMIT, NAIVE, Aim, Row, Section

@@ -22,9 +22,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from protocell import Environment
-from protocell._pending import Pending
-from protocell._zygote import Zygote
-from protocell._zygotes import ZYGOTES
+from protocell._boxes.pending import Pending
+from protocell._boxes.zygote import Zygote
+from protocell._boxes.zygotes import ZYGOTES
 
 PATIENCE_SECONDS = 60.0
 _POLL_SECONDS = 0.002

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from protocell._zygote import Zygote
+    from protocell._boxes.zygote import Zygote
 
 Picture = frozenset[str]
 
@@ -55,7 +55,7 @@ def left_behind(before: Picture, *, patience_seconds: float = PATIENCE_SECONDS) 
 
 def _zygotes() -> "list[Zygote]":
     """Return the zygotes shared by this process, without starting or importing anything."""
-    module = sys.modules.get("protocell._zygotes")
+    module = sys.modules.get("protocell._boxes.zygotes")
     return list(module.ZYGOTES._by_environment.values()) if module else []
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from protocell import Sandbox, run_code
-from protocell._zygotes import ZYGOTES
+from protocell._boxes.zygotes import ZYGOTES
 from tests.leftovers import left_behind, picture
 
 

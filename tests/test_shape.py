@@ -94,7 +94,7 @@ def test_a_file_begins_with_a_sentence_that_says_why_it_exists(path: Path):
 def test_only_one_file_on_each_side_names_ctypes():
     found = [named(path) for path in SOURCES if "ctypes" in imported(path)]
 
-    assert found == ["src/protocell/_inotify.py", "src/protocell_guest/kernel/_libc.py"]
+    assert found == ["src/protocell/_workspace/inotify.py", "src/protocell_guest/kernel/_libc.py"]
 
 
 def test_code_inside_needs_the_standard_library_alone():

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from protocell._walk import UNCERTAIN_NANOSECONDS
+from protocell._workspace.walk import UNCERTAIN_NANOSECONDS
 from protocell_guest.kernel import _libc, syscalls
 
 NOBODY = 65534

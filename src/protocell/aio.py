@@ -1,4 +1,4 @@
-"""The asyncio face of a sandbox: the same names, the same implementation (``_house``, ``_core``)."""
+"""The asyncio face of a sandbox: the same names, the same implementation (``house``, ``core``)."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import Self
 
-from protocell._filesystem import Filesystem
-from protocell._house import Choices, House, living
-from protocell._listeners import OnError, OnResult, OnText
-from protocell._streaming import stream_async
+from protocell._session.house import Choices, House, living
+from protocell._session.listeners import OnError, OnResult, OnText
+from protocell._session.streaming import stream_async
 from protocell._waiter import AsyncioWaiter
+from protocell._workspace.filesystem import Filesystem
 from protocell.aio_context import AsyncContext
 from protocell.aio_filesystem import AsyncFiles
 from protocell.aio_shell import AsyncCommands

@@ -1,4 +1,4 @@
-"""The asyncio face of a sandbox's files: the same names, the same implementation (``_filesystem``)."""
+"""The asyncio face of a sandbox's files: the same names, the same implementation (``filesystem``)."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
 from typing import Literal, Self, overload
 
-from protocell._filesystem import Events, Filesystem, OnProgress, WriteEntry, Written
-from protocell._stream import Stream
-from protocell._transfer import Content
 from protocell._waiter import Waiter
-from protocell._watch import Watch
+from protocell._workspace.filesystem import Events, Filesystem, OnProgress, WriteEntry, Written
+from protocell._workspace.stream import Stream
+from protocell._workspace.transfer import Content
+from protocell._workspace.watch import Watch
 from protocell.entries import EntryInfo, FilesystemEvent, Listing, Transfer, WriteInfo
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from protocell._core import Core
-from protocell._house import House, Member
-from protocell._listeners import Listeners, OnError, OnResult, OnText
-from protocell._states import checkpoint, describe, restore, undo
+from protocell._session.core import Core
+from protocell._session.house import House, Member
+from protocell._session.listeners import Listeners, OnError, OnResult, OnText
+from protocell._session.states import checkpoint, describe, restore, undo
 from protocell._waiter import drive
 from protocell.errors import PolicyError
 from protocell.execution import Execution

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from protocell._house import House
+from protocell._session.house import House
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Self
 
-from protocell._filesystem import Filesystem
-from protocell._house import Choices, House, living
-from protocell._listeners import OnError, OnResult, OnText
-from protocell._once import run_once
-from protocell._streaming import stream
-from protocell._transfer import Content
+from protocell._session.house import Choices, House, living
+from protocell._session.listeners import OnError, OnResult, OnText
+from protocell._session.once import run_once
+from protocell._session.streaming import stream
 from protocell._waiter import BlockingWaiter, drive
+from protocell._workspace.filesystem import Filesystem
+from protocell._workspace.transfer import Content
 from protocell.context import Context
 from protocell.events import Event
 from protocell.execution import Execution

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, overload
 
-from protocell._command import Command
-from protocell._house import House
-from protocell._listeners import OnText
-from protocell._orders import Wishes, start
+from protocell._running.command import Command
+from protocell._session.house import House
+from protocell._session.listeners import OnText
+from protocell._session.orders import Wishes, start
 from protocell._waiter import BlockingWaiter, drive
 from protocell.commands import CommandResult
 

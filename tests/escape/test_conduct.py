@@ -170,7 +170,7 @@ def in_own_user_namespace(body):
         except BaseException:
             import traceback
             traceback.print_exc()
-        protocell._zygote.ZYGOTES.close()
+        protocell._boxes.zygote.ZYGOTES.close()
         os._exit(0)
     os.close(answer[1])
     os.read(to_parent[0], 1)
@@ -227,7 +227,7 @@ pid = os.fork()
 if pid == 0:
     refuse("landlock_create_ruleset", 38)
     os.write(writer, json.dumps(outcome(policy)).encode())
-    protocell._zygote.ZYGOTES.close()
+    protocell._boxes.zygote.ZYGOTES.close()
     os._exit(0)
 os.close(writer)
 child = json.loads(open(reader).read())
@@ -458,7 +458,7 @@ def test_nothing_is_left_after_kill_9_of_the_host(doing: str) -> None:
     with hosts.start(
         f"""
         import threading
-        from protocell._zygotes import ZYGOTES
+        from protocell._boxes.zygotes import ZYGOTES
         boxes = [Sandbox() for _ in range(3)]
         for box in boxes: assert box.run_code({_DAEMONS!r}).status == "ok"
         if {doing == "running"}:
@@ -513,7 +513,7 @@ def test_when_init_or_the_zygote_is_killed_the_sandbox_says_so_and_nothing_is_le
     kind, pids, again = hosts.told(
         f"""
         import signal, threading
-        from protocell._zygotes import ZYGOTES
+        from protocell._boxes.zygotes import ZYGOTES
         from protocell.errors import SandboxDiedError
         zygote = ZYGOTES.get(Environment(ready=0))
         policy = Policy(environment=Environment(ready=0))

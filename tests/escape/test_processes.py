@@ -12,7 +12,7 @@ import pytest
 
 import protocell
 from protocell import Environment, Limits, Policy, Sandbox
-from protocell._zygotes import ZYGOTES
+from protocell._boxes.zygotes import ZYGOTES
 from tests.escape.conftest import Inside, program, told
 from tests.kernel.children import eventually
 

@@ -15,7 +15,7 @@ import pytest
 
 import protocell
 from protocell import Environment, Mount, Policy, Sandbox
-from protocell._zygotes import ZYGOTES
+from protocell._boxes.zygotes import ZYGOTES
 from tests.escape.conftest import Inside, program, told
 from tests.escape.hosts import told as host_told
 
@@ -463,7 +463,7 @@ def test_numbers_differ_although_the_zygote_has_the_pid_of_every_first_context(
     host = f"""if True:
         import protocell
         from protocell import Environment, Policy
-        from protocell._zygotes import ZYGOTES
+        from protocell._boxes.zygotes import ZYGOTES
         environment = Environment(python={used_before.python!r}, preload={used_before.preload!r}, ready=0)
         for _ in range(2):
             print("".join(protocell.run_code({draw!r}, policy=Policy(environment=environment)).logs.stdout), end="")

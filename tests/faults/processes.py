@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import IO
 
 from protocell import Environment, Policy, run_code
-from protocell._zygote import Zygote
-from protocell._zygotes import ZYGOTES
+from protocell._boxes.zygote import Zygote
+from protocell._boxes.zygotes import ZYGOTES
 
 PATIENCE_SECONDS = 20.0
 # A zygote of its own with nothing kept ready, so that its only sandboxes are those that a test holds.

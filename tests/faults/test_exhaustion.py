@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from protocell import Environment, Execution, Limits, Policy, Sandbox, run_code
-from protocell._zygotes import ZYGOTES
+from protocell._boxes.zygotes import ZYGOTES
 from protocell.errors import FileError, ProtocellError, SetupError
 from tests.faults.processes import ALONE, zygote_of
 

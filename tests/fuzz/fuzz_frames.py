@@ -14,8 +14,8 @@ import random
 import sys
 from typing import Any
 
-from protocell._board import Board
-from protocell._messages import (
+from protocell._running.board import Board
+from protocell._running.messages import (
     SLACK_BYTES,
     ClearMessage,
     MessageReader,

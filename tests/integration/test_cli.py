@@ -706,7 +706,9 @@ main()
 """
 
 
-@pytest.mark.parametrize("name", ["protocell._zygotes", "subprocess", "typer", "protocell.cli.run"])
+@pytest.mark.parametrize(
+    "name", ["protocell._boxes.zygotes", "subprocess", "typer", "protocell.cli.run"]
+)
 def test_an_interrupt_while_it_is_being_loaded_ends_it_quietly(name: str):
     code = INTERRUPTED_WHILE_IT_IMPORTS.format(name=name)
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from protocell._boxes.remedies import Machine, explain_failure, namespace_remedy, remedy_for
 from protocell._layers import KERNEL_LAYERS
-from protocell._remedies import Machine, explain_failure, namespace_remedy, remedy_for
 from protocell.doctor import PROTECTS
 from protocell.doctor.bait import laid_out
 from protocell.doctor.checks import CHECKS

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from protocell import Environment, Limits, Policy, Sandbox, run_code
-from protocell._zygote import _POOLS_KEPT
+from protocell._boxes.zygote import _POOLS_KEPT
 from tests.faults.processes import ALONE, inits_of, is_gone, wait_for, zygote_of
 
 

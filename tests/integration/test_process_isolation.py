@@ -21,7 +21,7 @@ import pytest
 import protocell
 import protocell_guest
 from protocell import Environment, Execution, Limits, Policy, Sandbox
-from protocell._box import ANSWER_SECONDS
+from protocell._boxes.box import ANSWER_SECONDS
 from protocell.aio import AsyncSandbox
 from protocell.errors import (
     ClosedError,

@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocell._messages import (
+from protocell._running.messages import (
     MOST_TRACEBACK_BYTES,
     MOST_VALUE_BYTES,
     SLACK_BYTES,

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocell._output import HeadTail
+from protocell._running.output import HeadTail
 
 CHUNKS = st.lists(st.binary(max_size=40), max_size=20)
 TEXT_CHUNKS = st.text(alphabet="aé漢\U0001f600\n", max_size=200)

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocell._listing import list_folder
-from protocell._paths import MAX_DEPTH, MAX_NAME_BYTES, normalise
 from protocell._printable import is_printable_line
-from protocell._scan import Scanner
-from protocell._workspace import read
+from protocell._workspace.listing import list_folder
+from protocell._workspace.opening import read
+from protocell._workspace.paths import MAX_DEPTH, MAX_NAME_BYTES, normalise
+from protocell._workspace.scan import Scanner
 from protocell.errors import FileError
 from tests.workspaces import Place, made_place, no_descriptor_left
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from protocell._board import MOST_RESULTS, Board
-from protocell._messages import SLACK_BYTES, ClearMessage, ResultMessage
+from protocell._running.board import MOST_RESULTS, Board
+from protocell._running.messages import SLACK_BYTES, ClearMessage, ResultMessage
 from protocell.errors import ProtocolError
 
 CLEAR, CLEAR_LATER = ClearMessage(wait=False), ClearMessage(wait=True)

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from protocell._listing import is_there, list_folder, look_up
-from protocell._place import not_done
+from protocell._workspace.listing import is_there, list_folder, look_up
+from protocell._workspace.place import not_done
 from protocell.entries import EntryInfo, FileType, Listing
 from protocell.errors import FileError
 from tests.workspaces import (

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from protocell._messages import (
+from protocell._running.messages import (
     MOST_TRACEBACK_BYTES,
     MOST_VALUE_BYTES,
     SLACK_BYTES,

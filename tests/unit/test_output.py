@@ -2,7 +2,7 @@
 
 import pytest
 
-from protocell._output import HeadTail
+from protocell._running.output import HeadTail
 
 
 def kept(limit: int, *chunks: bytes) -> HeadTail:

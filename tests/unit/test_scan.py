@@ -11,8 +11,8 @@ from hashlib import sha256
 
 import pytest
 
-from protocell._reading import HELD_BYTES
-from protocell._scan import Scanner
+from protocell._workspace.reading import HELD_BYTES
+from protocell._workspace.scan import Scanner
 from protocell.errors import FileError
 from protocell.files import FileSet
 from tests.workspaces import (

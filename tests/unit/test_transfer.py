@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from protocell._landing import Landing
-from protocell._transfer import CHUNK_BYTES, Source, write_all
+from protocell._workspace.landing import Landing
+from protocell._workspace.transfer import CHUNK_BYTES, Source, write_all
 from protocell.errors import FileError, PolicyError
 from tests.workspaces import exchange, meanwhile, no_descriptor_left
 

@@ -4,10 +4,10 @@ import signal
 
 import pytest
 
-from protocell._box import Exit
-from protocell._messages import ErrorMessage
-from protocell._outcome import End, Outcome, Stop
-from protocell._verdict import Terms, judge
+from protocell._boxes.box import Exit
+from protocell._running.messages import ErrorMessage
+from protocell._running.outcome import End, Outcome, Stop
+from protocell._running.verdict import Terms, judge
 from protocell.limits import MIB, Limits
 
 TERMS = Terms(limits=Limits(memory_bytes=200 * MIB), wall_seconds=30.0, killed=False)

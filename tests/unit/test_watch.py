@@ -7,9 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from protocell import _watch
 from protocell._waiter import BlockingWaiter, drive
-from protocell._watch import IN_CREATE, MOST_EVENTS, Watch, parse
+from protocell._workspace.watch import IN_CREATE, MOST_EVENTS, Watch, parse, start
 from protocell.entries import FilesystemEvent
 from protocell.errors import BusyError, ClosedError, FileError
 from tests.workspaces import Place, made_place, no_descriptor_left, no_free_descriptor
@@ -29,7 +28,7 @@ def place() -> Iterator[Place]:
 
 @pytest.fixture
 def watch(place: Place) -> Iterator[Watch]:
-    made = _watch.start(place.fd, ".")
+    made = start(place.fd, ".")
     yield made
     made.stop()
 
@@ -106,7 +105,7 @@ def test_one_call_gives_no_more_than_it_says(place: Place, watch: Watch):
 def test_the_end_of_the_folder_ends_the_watch(place: Place):
     (place.path / "folder").mkdir()
     folder = os.open("folder", os.O_RDONLY, dir_fd=place.fd)
-    watch = _watch.start(folder, "folder")
+    watch = start(folder, "folder")
     os.close(folder)
 
     (place.path / "folder").rename(place.path / "other")
@@ -122,7 +121,7 @@ def test_the_end_of_the_folder_ends_the_watch(place: Place):
 
 def test_it_holds_no_descriptor_of_the_folder(place: Place):
     before = len(os.listdir("/proc/self/fd"))
-    watch = _watch.start(place.fd, ".")
+    watch = start(place.fd, ".")
     assert len(os.listdir("/proc/self/fd")) == before + 1
     watch.stop()
     watch.stop()
@@ -138,7 +137,7 @@ def test_a_watch_that_was_stopped_tells_nothing(place: Place, watch: Watch):
 
 
 def test_one_that_was_forgotten_is_closed(place: Place):
-    watch = _watch.start(place.fd, ".")
+    watch = start(place.fd, ".")
     del watch
     gc.collect()
 
@@ -177,9 +176,9 @@ def test_only_one_reads_at_a_time(place: Place, watch: Watch):
 
 def test_a_file_is_not_watched_and_a_host_without_descriptors_says_so(place: Place):
     with place.write("a").open("rb") as file, pytest.raises(FileError, match="cannot be watched"):
-        _watch.start(file.fileno(), "a")
+        start(file.fileno(), "a")
     with no_free_descriptor(), pytest.raises(FileError, match="no inotify instance or descriptor"):
-        _watch.start(place.fd, ".")
+        start(place.fd, ".")
 
 
 def test_events_that_are_cut_are_not_read_beyond_their_end():

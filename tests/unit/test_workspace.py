@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from protocell._listing import list_folder
-from protocell._paths import normalise
-from protocell._workspace import open_for_reading, read, read_at_most
+from protocell._workspace.listing import list_folder
+from protocell._workspace.opening import open_for_reading, read, read_at_most
+from protocell._workspace.paths import normalise
 from protocell.errors import FileError
 from tests.workspaces import (
     AS_ROOT,

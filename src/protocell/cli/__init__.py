@@ -40,7 +40,7 @@ def _start_ahead(arguments: list[str]) -> None:
     """Let the zygote start while the library that reads the options is loaded: both take as long."""
     others = ("-h", "--help", "--preload", "--isolation")
     if arguments[:1] == ["run"] and not any(each.startswith(others) for each in arguments):
-        from protocell._zygotes import ZYGOTES
+        from protocell._boxes.zygotes import ZYGOTES
         from protocell.environment import Environment
         from protocell.errors import ProtocellError
 
@@ -51,7 +51,7 @@ def _start_ahead(arguments: list[str]) -> None:
 
 def _exit_code(error: OSError) -> int:
     """Say what this machine has run out of; any other error is a bug of ours, with its traceback."""
-    from protocell._remedies import exhausted
+    from protocell._boxes.remedies import exhausted
     from protocell.errors import FileError, SetupError
 
     remedy = exhausted(error.errno)

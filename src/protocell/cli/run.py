@@ -8,11 +8,11 @@ import signal
 import stat
 from dataclasses import dataclass
 
-from protocell._core import Core
-from protocell._filesystem import Filesystem
-from protocell._lifecycle import Manner
-from protocell._listeners import Listeners
+from protocell._session.core import Core
+from protocell._session.lifecycle import Manner
+from protocell._session.listeners import Listeners
 from protocell._waiter import drive
+from protocell._workspace.filesystem import Filesystem
 from protocell.cli.arguments import make_limits, make_policy, read_code, read_files, read_mounts
 from protocell.cli.stopper import TERMINATED, Stopper
 from protocell.cli.streams import Screen

@@ -9,8 +9,8 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
+from protocell._boxes.remedies import remedy_for
 from protocell._layers import KERNEL_LAYERS
-from protocell._remedies import remedy_for
 from protocell.doctor.report import Row, Trial
 from protocell_guest import wire
 

@@ -1,6 +1,6 @@
 """How much of what a cell shows is sent: what is too long becomes a file in the workspace, with a preview.
 
-The host has the same numbers, and ends a sandbox that sends more (``protocell._messages``).
+The host has the same numbers, and ends a sandbox that sends more (``protocell._running.messages``).
 """
 
 from __future__ import annotations

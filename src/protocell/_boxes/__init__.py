@@ -1,0 +1,1 @@
+"""What keeps code inside, as the host holds it: zygotes, boxes behind namespaces, boxes without."""

@@ -1,0 +1,1 @@
+"""One execution, command or question from beginning to end, and what it came to."""
