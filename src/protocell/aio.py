@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from protocell._session.house import Choices, House, living
+from protocell._session.choices import Choices
+from protocell._session.house import House, living
 from protocell._session.listeners import OnError, OnResult, OnText
 from protocell._session.streaming import stream_async
 from protocell._waiter import AsyncioWaiter
@@ -14,10 +15,14 @@ from protocell._workspace.filesystem import Filesystem
 from protocell.aio_context import AsyncContext
 from protocell.aio_filesystem import AsyncFiles
 from protocell.aio_shell import AsyncCommands
+from protocell.context import own_id
 from protocell.events import Event
 from protocell.execution import Execution
 from protocell.info import SandboxInfo, info_of
 from protocell.policy import Policy
+
+if TYPE_CHECKING:
+    from protocell.tools import Tools, Toolset
 
 # For a class that has a method ``list``.
 Infos = list[SandboxInfo]
@@ -40,10 +45,16 @@ class AsyncSandbox:
         timeout: float | None = None,
         metadata: Mapping[str, str] | None = None,
         checkpoints: bool | int = False,
+        tools: Tools | Toolset | None = None,
     ) -> None:
         waiter = AsyncioWaiter()
         choices = Choices(
-            envs=envs, cwd=cwd, timeout=timeout, metadata=metadata, checkpoints=checkpoints
+            envs=envs,
+            cwd=cwd,
+            timeout=timeout,
+            metadata=metadata,
+            checkpoints=checkpoints,
+            tools=tools,
         )
         self._house = House(policy, waiter, choices)
         self.files = AsyncFiles(Filesystem(self._house.main.core, waiter))
@@ -60,6 +71,7 @@ class AsyncSandbox:
         timeout: float | None = None,
         metadata: Mapping[str, str] | None = None,
         checkpoints: bool | int = False,
+        tools: Tools | Toolset | None = None,
     ) -> Self:
         """As ``Sandbox.create``."""
         sandbox = cls(
@@ -69,6 +81,7 @@ class AsyncSandbox:
             timeout=timeout,
             metadata=metadata,
             checkpoints=checkpoints,
+            tools=tools,
         )
         return await sandbox.__aenter__()
 
@@ -95,7 +108,7 @@ class AsyncSandbox:
         """As ``Sandbox.is_running``."""
         return self._house.is_running
 
-    async def set_timeout(self, timeout: float) -> None:
+    async def set_timeout(self, timeout: float | None) -> None:
         """As ``Sandbox.set_timeout``."""
         self._house.set_timeout(timeout)
 
@@ -105,7 +118,7 @@ class AsyncSandbox:
         self,
         code: str,
         *,
-        context: AsyncContext | None = None,
+        context: AsyncContext | str | None = None,
         timeout: float | None = None,
         envs: Mapping[str, str] | None = None,
         wait: bool = False,
@@ -114,8 +127,8 @@ class AsyncSandbox:
         on_result: OnResult | None = None,
         on_error: OnError | None = None,
     ) -> Execution:
-        """As ``Sandbox.run_code``."""
-        return await (context or self.context).run_code(
+        """As ``Sandbox.run_code``; a callback may be a coroutine function, which is awaited."""
+        return await self._context(context).run_code(
             code,
             timeout=timeout,
             envs=envs,
@@ -130,13 +143,13 @@ class AsyncSandbox:
         self,
         code: str,
         *,
-        context: AsyncContext | None = None,
+        context: AsyncContext | str | None = None,
         timeout: float | None = None,
         envs: Mapping[str, str] | None = None,
         wait: bool = False,
     ) -> AsyncIterator[Event]:
         """As ``Sandbox.stream``; leave it early with ``contextlib.aclosing``, so that the code ends at once."""
-        core = (context or self.context).core
+        core = self._context(context).core
         return stream_async(
             lambda listeners, waiter: core.run_code(
                 code, timeout=timeout, envs=envs, wait=wait, listeners=listeners, waiter=waiter
@@ -157,7 +170,7 @@ class AsyncSandbox:
         cwd: str | None = None,
         envs: Mapping[str, str] | None = None,
         *,
-        checkpoints: bool | int = False,
+        checkpoints: bool | int | None = None,
     ) -> AsyncContext:
         """As ``Sandbox.create_code_context``."""
         made = await self._house.create_context(cwd, envs, checkpoints=checkpoints)
@@ -175,9 +188,13 @@ class AsyncSandbox:
         """As ``Sandbox.remove_code_context``."""
         await self._context(context).close()
 
-    def _context(self, context: AsyncContext | str) -> AsyncContext:
-        name = context if isinstance(context, str) else context.id
-        return AsyncContext(self._house, self._house.member(name))
+    def _context(self, context: AsyncContext | str | None) -> AsyncContext:
+        if context is None:
+            return self.context
+        return AsyncContext(self._house, self._house.member(own_id(self._house, context)))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._house})"
 
     # -- end --------------------------------------------------------------------------------------
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from protocell._session.core import Core
-from protocell._session.house import House, Member
+from protocell._session.house import House
 from protocell._session.listeners import Listeners, OnError, OnResult, OnText
+from protocell._session.members import Member
+from protocell._session.relay import Relay
 from protocell._session.states import checkpoint, describe, restore, undo
 from protocell.context import as_copied
 from protocell.execution import Execution
@@ -24,6 +26,10 @@ class AsyncContext:
     def core(self) -> Core:
         """Its implementation, which both faces share."""
         return self._member.core
+
+    def belongs_to(self, house: House) -> bool:
+        """Whether it is a context of this sandbox."""
+        return self._house is house
 
     @property
     def id(self) -> str:
@@ -52,12 +58,16 @@ class AsyncContext:
         on_result: OnResult | None = None,
         on_error: OnError | None = None,
     ) -> Execution:
-        """As ``Context.run_code``."""
+        """As ``Context.run_code``; a callback may be a coroutine function, which is awaited."""
+        relay = Relay()
         listeners = Listeners(
-            on_stdout=on_stdout, on_stderr=on_stderr, on_result=on_result, on_error=on_error
+            on_stdout=relay.of("on_stdout", on_stdout),
+            on_stderr=relay.of("on_stderr", on_stderr),
+            on_result=relay.of("on_result", on_result),
+            on_error=relay.of("on_error", on_error),
         )
-        return await self.core.run_code(
-            code, timeout=timeout, envs=envs, wait=wait, listeners=listeners
+        return await relay.during(
+            self.core.run_code(code, timeout=timeout, envs=envs, wait=wait, listeners=listeners)
         )
 
     def interrupt(self) -> bool:
@@ -87,10 +97,13 @@ class AsyncContext:
         """As ``Context.variables``."""
         return await describe(self.core)
 
-    async def fork(self, n: int = 1, *, files: str = "copied") -> list[AsyncContext]:
+    async def fork(
+        self, n: int = 1, *, files: str = "copied", checkpoints: bool | int | None = None
+    ) -> list[AsyncContext]:
         """As ``Context.fork``."""
+        copied = as_copied(files)
         made = await self._house.fork(
-            self._member, n, copied=as_copied(files), waiter=self.core.waiter
+            self._member, n, self.core.waiter, copied=copied, checkpoints=checkpoints
         )
         return [AsyncContext(self._house, member) for member in made]
 
@@ -100,7 +113,7 @@ class AsyncContext:
 
     async def close(self) -> None:
         """As ``Context.close``."""
-        self._house.remove(self._member)
+        await self._house.remove(self._member, self.core.waiter)
 
     kill = close
 

@@ -9,6 +9,7 @@ from protocell._running.command import Command
 from protocell._session.house import House
 from protocell._session.listeners import OnText
 from protocell._session.orders import Wishes, start
+from protocell._session.relay import Relay
 from protocell._waiter import AsyncioWaiter
 from protocell.commands import CommandResult
 
@@ -16,12 +17,13 @@ from protocell.commands import CommandResult
 class AsyncCommandHandle:
     """As ``CommandHandle``."""
 
-    def __init__(self, command: Command) -> None:
+    def __init__(self, command: Command, relay: Relay) -> None:
         self._command = command
+        self._relay = relay
 
     async def wait(self) -> CommandResult:
         """As ``CommandHandle.wait``."""
-        return await self._command.result(AsyncioWaiter())
+        return await self._relay.during(self._command.result(AsyncioWaiter()))
 
     def interrupt(self) -> None:
         """As ``CommandHandle.interrupt``."""
@@ -30,6 +32,9 @@ class AsyncCommandHandle:
     def kill(self) -> None:
         """As ``CommandHandle.kill``."""
         self._command.kill()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._command})"
 
 
 class AsyncCommands:
@@ -73,10 +78,19 @@ class AsyncCommands:
         on_stdout: OnText | None = None,
         on_stderr: OnText | None = None,
     ) -> CommandResult | AsyncCommandHandle:
-        """As ``Commands.run``; a task that is cancelled ends its command."""
+        """As ``Commands.run``; a task that is cancelled ends its command.
+
+        A callback may be a coroutine function, which is awaited.
+        """
+        relay = Relay()
         wishes = Wishes(
-            envs=envs, cwd=cwd, timeout=timeout, on_stdout=on_stdout, on_stderr=on_stderr
+            envs=envs,
+            cwd=cwd,
+            timeout=timeout,
+            on_stdout=relay.of("on_stdout", on_stdout),
+            on_stderr=relay.of("on_stderr", on_stderr),
         )
         waiter = AsyncioWaiter()
         made = await start(self._house, command, wishes, waiter, background=background)
-        return AsyncCommandHandle(made) if background else await made.result(waiter)
+        handle = AsyncCommandHandle(made, relay)
+        return handle if background else await handle.wait()

@@ -19,6 +19,7 @@ from protocell.limits import format_seconds, format_size
 from protocell.result import Result
 
 if TYPE_CHECKING:
+    from protocell.calls import ToolCall
     from protocell.files import FileSet
 
 Status = Literal["ok", "error", "timeout", "out_of_memory", "output_limit", "killed", "cancelled"]
@@ -112,7 +113,11 @@ class Execution:
     logs: Logs = field(default_factory=Logs)
     error: ExecutionError | None = None
     state: State = "kept"
-    """What became of the variables; files of the workspace stay as they are."""
+    """What became of the variables; files of the workspace stay as they are.
+
+    ``lost`` and ``restored`` also where the interpreter had ended between the execution before and this one, which
+    has run to its end then: what it left is there, what was there before is not.
+    """
     state_reason: str = ""
     """One sentence: which state it was gone back to, or why there was none to go back to."""
     exit_code: int | None = None
@@ -123,6 +128,8 @@ class Execution:
     usage: Usage = field(default_factory=Usage)
     enforced: tuple[str, ...] = ()
     """Names of the layers that were on, not of those that were asked for."""
+    tool_calls: list[ToolCall] = field(default_factory=list)
+    """What the code called of the host's tools, in order, and how that ended; the model is not shown it."""
 
     def __post_init__(self) -> None:
         if self.status not in get_args(Status):
@@ -165,6 +172,8 @@ class Execution:
                 {"path": file.path, "size": file.size, "sha256": file.sha256, "change": file.change}
                 for file in self.files.values()
             ],
+            "files_removed": list(self.files.removed),
+            "files_left_out": dict(self.files.left_out),
         }
 
     def to_json(self) -> str:

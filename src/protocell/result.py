@@ -103,7 +103,11 @@ class Result:
 
     @property
     def data(self) -> Any:
-        """A data frame as JSON: columns with their types, index, true shape, rows. Parsed at each access."""
+        """A data frame as JSON: columns with their types, index, true shape, rows. Parsed at each access.
+
+        If its ``whole`` is false, these are the rows (and columns) of both ends. The whole is then in the file that
+        ``files`` names, unless that would be longer than 8 MiB.
+        """
         return _parsed(self.by_mime.get(_SHORT_NAMES["data"]))
 
     @property

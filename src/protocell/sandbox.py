@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from protocell._session.house import Choices, House, living
+from protocell._session.choices import Choices
+from protocell._session.house import House, living
 from protocell._session.listeners import OnError, OnResult, OnText
 from protocell._session.once import run_once
 from protocell._session.streaming import stream
 from protocell._waiter import BlockingWaiter, drive
 from protocell._workspace.filesystem import Filesystem
 from protocell._workspace.transfer import Content
-from protocell.context import Context
+from protocell.context import Context, own_id
 from protocell.events import Event
 from protocell.execution import Execution
 from protocell.filesystem import Files
 from protocell.info import SandboxInfo, info_of
 from protocell.policy import Policy
 from protocell.shell import Commands
+
+if TYPE_CHECKING:
+    from protocell.tools import Tools, Toolset
 
 # For a class that has a method ``list``.
 Infos = list[SandboxInfo]
@@ -32,9 +36,9 @@ class Sandbox:
     It is made when it is first used, and gone after ``with``, after ``close`` or ``kill``, when it is
     garbage-collected, when its ``timeout`` is over, or when this process ends.
 
-    ``envs`` and ``cwd`` are for all that runs here; ``timeout`` is the sandbox's own time in seconds;
-    ``metadata`` is only kept.  With ``checkpoints`` an interpreter that is ended goes on from a frozen copy of
-    what it was before that execution (True: three are kept; or how many).
+    ``envs`` and ``cwd`` are for all that runs here; a ``cwd`` in the workspace is made.  ``timeout`` is the
+    sandbox's own time in seconds; ``metadata`` is only kept.  With ``checkpoints`` an interpreter that is
+    ended goes on from a frozen copy of what it was before that execution (True: three are kept; or how many).
 
     Raises:
         PolicyError: an argument is wrong.
@@ -49,10 +53,16 @@ class Sandbox:
         timeout: float | None = None,
         metadata: Mapping[str, str] | None = None,
         checkpoints: bool | int = False,
+        tools: Tools | Toolset | None = None,
     ) -> None:
         waiter = BlockingWaiter()
         choices = Choices(
-            envs=envs, cwd=cwd, timeout=timeout, metadata=metadata, checkpoints=checkpoints
+            envs=envs,
+            cwd=cwd,
+            timeout=timeout,
+            metadata=metadata,
+            checkpoints=checkpoints,
+            tools=tools,
         )
         self._house = House(policy, waiter, choices)
         self.files = Files(Filesystem(self._house.main.core, waiter))
@@ -69,6 +79,7 @@ class Sandbox:
         timeout: float | None = None,
         metadata: Mapping[str, str] | None = None,
         checkpoints: bool | int = False,
+        tools: Tools | Toolset | None = None,
     ) -> Self:
         """As the constructor, and made at once; the caller closes it."""
         sandbox = cls(
@@ -78,6 +89,7 @@ class Sandbox:
             timeout=timeout,
             metadata=metadata,
             checkpoints=checkpoints,
+            tools=tools,
         )
         return sandbox.__enter__()
 
@@ -104,8 +116,8 @@ class Sandbox:
         """Whether it is there: made, not closed, its time not over, nobody killed it."""
         return self._house.is_running
 
-    def set_timeout(self, timeout: float) -> None:
-        """From now on the sandbox has so many seconds; it ends then, whatever runs."""
+    def set_timeout(self, timeout: float | None) -> None:
+        """From now on the sandbox has so many seconds; it ends then, whatever runs. None: it has no end of its own."""
         self._house.set_timeout(timeout)
 
     # -- code -------------------------------------------------------------------------------------
@@ -114,7 +126,7 @@ class Sandbox:
         self,
         code: str,
         *,
-        context: Context | None = None,
+        context: Context | str | None = None,
         timeout: float | None = None,
         envs: Mapping[str, str] | None = None,
         wait: bool = False,
@@ -125,15 +137,16 @@ class Sandbox:
     ) -> Execution:
         """Run code, in the default context or another one.
 
-        ``timeout`` in seconds and ``envs`` are for this call. While other code runs there the call is refused,
-        or waits for its turn (``wait=True``). The callbacks are called as text, results and the error come.
+        ``context`` is one of this sandbox, or its id. ``timeout`` in seconds and ``envs`` are for this call. While
+        other code runs there the call is refused, or waits for its turn (``wait=True``). The callbacks are called as
+        text, results and the error come.
 
         Raises:
             PolicyError: the arguments are wrong; nothing ran.
             BusyError: other code is running here.
             ClosedError, SandboxDiedError, UnsupportedError, SetupError: there is no sandbox.
         """
-        return (context or self.context).run_code(
+        return self._context(context).run_code(
             code,
             timeout=timeout,
             envs=envs,
@@ -148,7 +161,7 @@ class Sandbox:
         self,
         code: str,
         *,
-        context: Context | None = None,
+        context: Context | str | None = None,
         timeout: float | None = None,
         envs: Mapping[str, str] | None = None,
         wait: bool = False,
@@ -157,7 +170,7 @@ class Sandbox:
 
         The last one is the execution. Leaving the loop early ends the code.
         """
-        core = (context or self.context).core
+        core = self._context(context).core
         return stream(
             lambda listeners, waiter: core.run_code(
                 code, timeout=timeout, envs=envs, wait=wait, listeners=listeners, waiter=waiter
@@ -180,9 +193,12 @@ class Sandbox:
         cwd: str | None = None,
         envs: Mapping[str, str] | None = None,
         *,
-        checkpoints: bool | int = False,
+        checkpoints: bool | int | None = None,
     ) -> Context:
-        """One more live interpreter: it shares the workspace and the limits, and nothing else."""
+        """One more live interpreter: it shares the workspace and the limits, and nothing else.
+
+        ``cwd`` has to be there. ``checkpoints`` are as the sandbox's, unless it is said otherwise.
+        """
         made = drive(self._house.create_context(cwd, envs, checkpoints=checkpoints))
         return Context(self._house, made)
 
@@ -198,9 +214,13 @@ class Sandbox:
         """End it with all that it started."""
         self._context(context).close()
 
-    def _context(self, context: Context | str) -> Context:
-        name = context if isinstance(context, str) else context.id
-        return Context(self._house, self._house.member(name))
+    def _context(self, context: Context | str | None) -> Context:
+        if context is None:
+            return self.context
+        return Context(self._house, self._house.member(own_id(self._house, context)))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._house})"
 
     # -- end --------------------------------------------------------------------------------------
 

@@ -31,6 +31,9 @@ class CommandHandle:
         """End it with all that it started; ``wait`` says how it ended."""
         self._command.kill()
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._command})"
+
 
 class Commands:
     """Shell commands in the default context's place: same files, network, limits; another process."""

@@ -27,10 +27,19 @@ class Variable:
 
 
 class Variables(list[Variable]):
-    """The variables of a context, the last made last; printed as a list for a model to read."""
+    """The last 200 variables of a context, the last made last; printed as a list for a model to read."""
 
-    def __init__(self, variables: Iterable[Variable] = ()) -> None:
+    def __init__(
+        self,
+        variables: Iterable[Variable] = (),
+        state_reason: str = "",
+        variables_left_out: int = 0,
+    ) -> None:
         super().__init__(variables)
+        self.variables_left_out = variables_left_out
+        """How many there are that were made before these; by the code's own word, as all of it."""
+        self.state_reason = state_reason
+        """Why there is less than the last execution has left; empty if all of it is there."""
 
     def names(self) -> list[str]:
         """Their names."""
@@ -41,4 +50,7 @@ class Variables(list[Variable]):
         return [asdict(variable) for variable in self]
 
     def __str__(self) -> str:
-        return "\n".join(map(str, self)) or "no variables"
+        told = "\n".join(map(str, self)) or "no variables"
+        if self.variables_left_out:
+            told = f"({self.variables_left_out:,} older ones left out)\n{told}"
+        return f"{told}\n({self.state_reason})" if self.state_reason else told

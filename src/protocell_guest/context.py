@@ -25,15 +25,17 @@ from collections.abc import Callable
 from typing import NamedTuple, NoReturn
 
 from protocell_guest import jail, wire
-from protocell_guest.guest import copies, loop, randomness, shells
+from protocell_guest.guest import copies, loop, randomness
 from protocell_guest.guest.interrupts import Interrupts
-from protocell_guest.kernel import children, namespaces, processes
+from protocell_guest.kernel import children, namespaces, processes, stdio
 from protocell_guest.plan import HOME
 from protocell_guest.recipe import READY, Go, Ground, Recipe
 from protocell_guest.template import Template
 
-OOM_SCORE_OF_CODE = 500
-OOM_SCORE_OF_COPY = 250  # between the code and init
+# Thousandths of the limit, added to what a process has in memory (oom_badness() in mm/oom_kill.c).
+OOM_SCORE_OF_CODE = 400
+OOM_SCORE_OF_COPY = 100  # between the code and init
+OOM_SCORE_OF_SPENDABLE = 1000  # the first to go, but before code that has most of the memory itself
 WAKE = copies.WAKE
 
 _UNEXPECTED = 70  # EX_SOFTWARE of sysexits.h
@@ -161,10 +163,9 @@ class _Context(Confined):
         self._interrupts = Interrupts()
         # Imports in the template may have found that there is no such folder, which is remembered.
         sys.path_importer_cache.pop(HOME, None)
-        self._interpreter = shells.make(
-            self.recipe.taste.shell,
-            deny_imports=self.settings.deny_imports,
-            allow_imports=self.settings.allow_imports,
+        self._interpreter = self.recipe.taste.interpreter
+        self._interpreter.take_over(
+            deny_imports=self.settings.deny_imports, allow_imports=self.settings.allow_imports
         )
         out, err, folder = streams
         self.greet("context", [theirs.fileno(), out, err, ground.workspace, folder])
@@ -173,9 +174,9 @@ class _Context(Confined):
         jail.limit_descriptors(self.recipe.plan)
 
     def go_on(self) -> None:
-        doubles = loop.Doubles(processes.fork_sibling, processes.take_in_orphans)
+        doubles = loop.Doubles(processes.fork_sibling, processes.take_in_orphans, stdio.flush)
         server = loop.Server(self._channel, self._interpreter, self._interrupts, doubles)
-        server.serve(idle=self.recipe.taste.warm)
+        server.serve(idle=self.recipe.taste.rehearse)
         # init ends this process with all that it started. Who ended before that would leave its orphans to others.
         while True:
             signal.pause()

@@ -31,6 +31,7 @@ from protocell_guest.life import Life
 
 _ROUNDS = 200
 _ROUND_MILLISECONDS = 10
+_ROUNDS_OF_COPIES = 5
 
 
 @dataclass(slots=True)
@@ -89,8 +90,45 @@ class Household:
             if life is not None:
                 at_end(life)
             else:
-                self.main.cpu_of_dead += process_table.collect(pid).cpu
-                self.forget(pid)
+                self._collect(pid)
+
+    def _collect(self, pid: int) -> None:
+        dead = process_table.collect(pid)
+        self.main.cpu_of_dead += dead.cpu
+        for life in self.lives:
+            if pid in life.kept and dead.is_killed:
+                life.killed_copies.append(pid)
+        self.forget(pid)
+
+    def collect_copies(self, life: Life, kills: int) -> None:
+        """Collect its frozen copies that have been killed; so many processes have, which may take a moment."""
+        for _ in range(_ROUNDS_OF_COPIES):
+            for pid in life.kept:
+                with contextlib.suppress(ChildProcessError):  # it is no copy, whatever was said
+                    if process_table.has_exited(pid):
+                        self._collect(pid)
+            if len(life.killed_copies) >= kills or not life.kept.intersection(life.spendable):
+                return
+            self._wait()
+
+    def give_up_copy(self) -> bool:
+        """End a frozen copy that is spendable, to have its memory; False if there is none."""
+        for life in self.lives:
+            for pid in life.spendable:
+                if pid in life.kept:
+                    _kill(pid, signal.SIGKILL)
+                    life.kept -= {pid}
+                    life.fallen.append(pid)
+                    self._wait_for(pid)
+                    return True
+        return False
+
+    def _wait_for(self, pid: int) -> None:
+        with contextlib.suppress(ChildProcessError):  # it is no copy, whatever was said
+            for _ in range(_ROUNDS):
+                if process_table.has_exited(pid):
+                    return
+                self._wait()
 
     def forget(self, pid: int) -> None:
         """It is nobody's frozen copy, whatever was said."""

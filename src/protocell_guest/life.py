@@ -44,6 +44,9 @@ class Life:
     is_careful: bool = False  # when it ends by itself, the host says what is to be spared
     ends_at: float = float("inf")  # of time.monotonic
     kept: frozenset[int] = frozenset()  # its frozen copies, on its own word
+    spendable: tuple[int, ...] = ()  # of these, those that go when memory runs out, the first first
+    fallen: list[int] = field(default_factory=list)  # that went so, and the host was not told yet
+    killed_copies: list[int] = field(default_factory=list)  # that somebody else has ended
     cpu_of_dead: float = 0.0  # seconds of what was collected
     watch: Watch = field(default_factory=Watch)
     nudges: int = 0

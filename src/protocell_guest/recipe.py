@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from protocell_guest import wire
-from protocell_guest.guest import shells
+from protocell_guest.guest.interpreter import Interpreter
 from protocell_guest.kernel import cgroups
 from protocell_guest.plan import NO_SETTINGS, Plan, Settings
 
@@ -17,10 +17,15 @@ READY = b"!"
 
 
 class Taste(NamedTuple):
-    """Which interpreter a context is, and what it runs while it waits for its first code."""
+    """The interpreter of a context as the zygote made it, and what else it runs while it waits for its first code."""
 
-    shell: shells.Kind
+    interpreter: Interpreter
     warm: Callable[[], None]
+
+    def rehearse(self) -> None:
+        """Touch what a first cell touches, while nobody waits. Leaves no state."""
+        self.interpreter.rehearse()
+        self.warm()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

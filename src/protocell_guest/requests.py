@@ -15,10 +15,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from protocell_guest import command, context, jail, usage, workshop
+from protocell_guest import command, context, jail, workshop
 from protocell_guest.household import Household
 from protocell_guest.kernel import beneath, mounts
 from protocell_guest.life import IDLE_SECONDS, WATCH_SECONDS, Life
+from protocell_guest.meter import Meter
 from protocell_guest.plan import HOME
 from protocell_guest.recipe import Ground, Recipe
 from protocell_guest.template import Template
@@ -44,8 +45,7 @@ class Requests:
         self._template = template
         self._household = household
         self._memory = 0 if recipe.leaf else recipe.plan.limits["memory_bytes"]
-        self._oom_kills = 0
-        self._last_pid = household.main.pid or 0
+        self._meter = Meter(ground.proc, household, recipe.leaf)
         self.doors: list[socket.socket] = []
         self.deadline: float | None = None  # of time.monotonic
 
@@ -62,7 +62,7 @@ class Requests:
             "resume": self._resume,
             "deadline": self._set_deadline,
             "careful": self._be_careful,
-            "spare": lambda life, request: self._household.spare(life, request["kept"]),
+            "spare": self._spare,
         }
         if request["op"] == "door":
             self.doors += [socket.socket(fileno=descriptor) for descriptor in descriptors]
@@ -73,19 +73,28 @@ class Requests:
 
     def _watch(self, life: Life, request: _Message) -> None:
         self._household.spare(life, request["kept"])
-        for pid in life.kept:  # if memory runs out, the code goes and not its frozen copies
-            with contextlib.suppress(OSError):  # it has gone
-                context.set_oom_score(self._ground.proc, pid, context.OOM_SCORE_OF_COPY)
         life.watch.cpu_total = self._household.cpu(life) + request["cpu_seconds"]
-        if self._recipe.leaf is not None:  # kills before were another's, who has the same cgroup
-            self._oom_kills = self._recipe.leaf.usage().oom_kills
+        self._meter.begin(life)
         life.watch.active = life.watch.used = True
         life.watch.due = time.monotonic() + WATCH_SECONDS
+
+    def _rank(self, life: Life) -> None:
+        """Who goes first if memory runs out: spendable copies, then the code, the other copies last."""
+        for pid in life.kept:
+            spendable = pid in life.spendable
+            score = context.OOM_SCORE_OF_SPENDABLE if spendable else context.OOM_SCORE_OF_COPY
+            with contextlib.suppress(OSError):  # it has gone
+                context.set_oom_score(self._ground.proc, pid, score)
+
+    def _spare(self, life: Life, request: _Message) -> None:
+        self._household.spare(life, request["kept"])
+        life.spendable = tuple(request["spendable"])
+        self._rank(life)
 
     def _rest(self, life: Life, request: _Message) -> None:
         life.watch.active = False
         life.nudges = 0  # they are for the execution that has ended
-        life.tell({"event": "rested", "number": request["number"], **self._report()})
+        life.tell({"event": "rested", "number": request["number"], **self._meter.report(life)})
 
     def _kill(self, life: Life, request: _Message) -> None:
         self._household.spare(life, request["kept"])
@@ -98,8 +107,8 @@ class Requests:
         recipe = replace(self._recipe, control=life.control)
         is_branch = life is not self._household.main
         life.begin(context.restart(recipe, self._ground, number, is_branch=is_branch), number)
-        self._last_pid = life.pid or 0
-        self._household.forget(self._last_pid)
+        self._meter.is_made_by_init(life.pid or 0)
+        self._household.forget(life.pid or 0)
 
     def _resume(self, life: Life, request: _Message) -> None:
         """Let a frozen copy go on in place of the one that has ended."""
@@ -142,12 +151,13 @@ class Requests:
         if life.pid is None:
             return
         life.watch.active = life.watch.used = False
-        totals = self._totals(life.pid)
+        totals = self._meter.totals(life.pid)
         by_itself = cause is None and life.is_careful
         status = self._household.bury(life) if by_itself else self._household.end(life)
-        kills_before = self._oom_kills
-        report = self._report()
-        if cause is None and self._oom_kills > kills_before and _is_killed(status):
+        kills_before = self._meter.oom_kills
+        report = self._meter.report(life)
+        kills = self._meter.oom_kills - kills_before - len(report["fallen"])
+        if cause is None and kills > 0 and _is_killed(status):
             cause = "memory"
         if cause == "memory" and len(self._household.lives) == 1:
             jail.clear_scratch(self._recipe.plan, self._template)
@@ -182,7 +192,7 @@ class Requests:
         used = self._household.cpu(life)
         if used > life.watch.cpu_total:
             self.end(life, "cpu")
-        elif self._memory and self._household.table.memory() > self._memory:
+        elif self._memory and self._is_too_much():
             self._end_largest()
         elif self._memory:
             life.watch.due = time.monotonic() + (
@@ -192,38 +202,18 @@ class Requests:
             left = (life.watch.cpu_total - used) / (os.cpu_count() or 1)
             life.watch.due = time.monotonic() + max(WATCH_SECONDS, left)
 
+    def _is_too_much(self) -> bool:
+        """Whether more memory is in use than may be, when spendable copies have gone."""
+        while self._household.table.memory() > self._memory:
+            if not self._household.give_up_copy():
+                return True
+        return False
+
     def _end_largest(self) -> None:
         largest = self._household.largest()
         if largest.pid is None:  # it has ended before, and left others
             self._household.end(largest)
         self.end(largest, "memory")
-
-    # -- measuring --------------------------------------------------------------------------------
-
-    def _totals(self, pid: int) -> usage.Totals:
-        folder = context.folder_of(self._ground.proc, pid)
-        try:
-            return usage.read_totals(folder)
-        finally:
-            os.close(folder)
-
-    def _report(self) -> dict[str, int]:
-        """What the whole tree used of memory, and what was started in it, since the last report.
-
-        Kills for want of memory are all that there were: contexts share the cgroup that counts them.
-        """
-        last = usage.read_last_pid(self._ground.proc)
-        processes, self._last_pid = max(0, last - self._last_pid), last
-        table = self._household.table
-        peak, table.peak_memory = table.peak_memory, 0
-        leaf = self._recipe.leaf
-        if leaf is None:
-            return {"peak_memory": peak, "oom_kills": 0, "processes": processes}
-        used = leaf.usage()
-        self._oom_kills = used.oom_kills
-        leaf.reset_peak()
-        peak = used.peak_bytes or 0
-        return {"peak_memory": peak, "oom_kills": used.oom_kills, "processes": processes}
 
     # -- about the house --------------------------------------------------------------------------
 

@@ -18,13 +18,13 @@ import os
 import resource
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from protocell_guest import janitor, wire
-from protocell_guest.guest import loop, signals, warmups
+from protocell_guest.guest import loop, shells, signals, warmups
 from protocell_guest.guest.shells import Kind
-from protocell_guest.kernel import cgroups, seccomp
+from protocell_guest.kernel import cgroups, seccomp, stdio
 from protocell_guest.recipe import Taste
 from protocell_guest.template import enter_own_tree
 from protocell_guest.zygote import Zygote
@@ -111,13 +111,14 @@ def _preload(names: Sequence[str], requests: socket.socket) -> None:
         )
 
 
-def _warmed(preload: Sequence[str], shell: Kind, requests: socket.socket) -> Callable[[], None]:
-    warm = warmups.for_packages(preload, shell)
+def _taste(preload: Sequence[str], shell: Kind, requests: socket.socket) -> Taste:
+    """The interpreter of every context, made and warm: a fork of it needs to be let go and no more."""
+    packages = warmups.for_packages(preload)
+    packages.template()
     try:
-        warm.template()
+        return Taste(shells.prepare(shell), packages.context)
     except ImportError as error:
         _give_up(requests, f"{error}; install ipython in {sys.prefix}, or leave shell as it was")
-    return warm.context
 
 
 def _find_own_programs() -> None:
@@ -152,14 +153,15 @@ def main(requests_fd: int, host_pid: int, preload: Sequence[str], shell: Kind) -
     os.dup2(null, 0)
     os.close(null)
     loop.prepare_streams()
+    stdio.buffer_lines()
     group, no_cgroup = _claim_cgroup(requests)
     _preload(preload, requests)
     _enter_own_tree(requests)
     seccomp.prepare(counted=group is not None)  # once, here; every context finds it made
-    warm = _warmed(preload, shell, requests)
+    taste = _taste(preload, shell, requests)
     gc.collect()
     gc.freeze()
     _end_with_host(requests, asked=False)
     wire.send_packet(requests, {"event": "hello", "facts": facts(no_cgroup=no_cgroup)})
-    Zygote(requests, host, group, Taste(shell, warm)).serve()
+    Zygote(requests, host, group, taste).serve()
     os._exit(0)

@@ -57,8 +57,8 @@ def open_plainly(folder: int, name: str, flags: int, mode: int = 0) -> int:
 def perform(workspace: int, request: dict[str, Any], open_below: Open = open_plainly) -> Answer:
     """Do one thing beneath the workspace; the answer is ``filed``, or ``refused`` with an errno.
 
-    ``{"do": "write", "path", "executable"}``: an empty file, whose descriptor for writing comes along.
-    ``{"do": "make_dir", "path"}``: with the folders above it; ``made`` is False if it was there.
+    ``{"do": "write", "path", "mode"}``: an empty file, whose descriptor for writing comes along.
+    ``{"do": "make_dir", "path", "mode"}``: with the folders above it; ``made`` is False if it was there.
     ``{"do": "rename", "path", "to"}``: as rename(2); folders above the new name are made.
     ``{"do": "remove", "path"}``: whatever it is; ``left`` is True if there is more to do.
     """
@@ -113,12 +113,17 @@ def _write(beneath: _Beneath, request: dict[str, Any]) -> Answer:
     finally:
         os.close(parent)
     try:
-        if request.get("executable"):
-            os.fchmod(descriptor, 0o755)
+        _set_mode(descriptor, request)
     except OSError:
         os.close(descriptor)
         raise
     return {"event": "filed"}, [descriptor]
+
+
+def _set_mode(descriptor: int, request: dict[str, Any]) -> None:
+    """Who may do what with it, if that is said; nothing that makes a program another user's."""
+    if (mode := request.get("mode")) is not None:
+        os.fchmod(descriptor, mode & 0o777)
 
 
 def _open_empty(beneath: _Beneath, parent: int, name: str) -> int:
@@ -168,7 +173,11 @@ def _make_dir(beneath: _Beneath, request: dict[str, Any]) -> Answer:
     parent, name = beneath.parent(request["path"], make=True)
     try:
         made = make_folder(parent, name)
-        os.close(beneath.open(parent, name, _FOLDER, 0))
+        folder = beneath.open(parent, name, _FOLDER, 0)
+        try:
+            _set_mode(folder, request)
+        finally:
+            os.close(folder)
     finally:
         os.close(parent)
     return {"event": "filed", "made": made}, []

@@ -91,6 +91,8 @@ def test_the_environment_is_the_sandboxs_own(inside: Inside, host_secret: str) -
         "TZ",
         "MPLBACKEND",
         "MPLCONFIGDIR",
+        "PIP_RETRIES",
+        "PIP_DISABLE_PIP_VERSION_CHECK",
     }
     assert {name for name in names if not name.endswith("_NUM_THREADS")} <= allowed
     assert "PROTOCELL" not in initial + child

@@ -26,6 +26,7 @@ world, given = vars(builtins), dict(vars(builtins))
 dumps, write, leave = json.dumps, os.write, os._exit
 exec(request["before"])
 interpreter = shells.make(request["kind"], **request["options"])
+interpreter.rehearse()
 sessions = []
 for cell in request["cells"]:
     shown = []

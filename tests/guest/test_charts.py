@@ -358,7 +358,7 @@ def test_axes_that_were_cleared_have_no_boxes_any_more():
     assert chart(figure)["type"] == "line"
 
 
-def test_slices_of_a_pie_have_their_angles():
+def test_slices_of_a_pie_have_their_angles_shares_and_values():
     figure, axes = plt.subplots()
     axes.pie([1, 3], labels=["x", "y"], autopct="%d%%", explode=[0, 0.1])
     axes.set_title("share")
@@ -367,10 +367,59 @@ def test_slices_of_a_pie_have_their_angles():
         "type": "pie",
         "title": "share",
         "elements": [
-            {"label": "x", "angle": 90.0, "radius": 1.0},
-            {"label": "y", "angle": 270.0, "radius": 1.0},
+            {"label": "x", "angle": 90.0, "radius": 1.0, "share": 0.25, "value": 1.0},
+            {"label": "y", "angle": 270.0, "radius": 1.0, "share": 0.75, "value": 3.0},
         ],
     }
+
+
+def test_slices_have_their_values_however_these_were_given():
+    figure, (left, right) = plt.subplots(1, 2)
+    left.pie(x=[0.25, 0.25], normalize=False)
+    right.pie("votes", data={"votes": [10, 30]})
+    read = chart(figure)
+
+    assert [one["share"] for one in read["elements"][0]["elements"]] == [0.25, 0.25]
+    assert [one["value"] for one in read["elements"][0]["elements"]] == [0.25, 0.25]
+    assert [one["value"] for one in read["elements"][1]["elements"]] == [10.0, 30.0]
+
+
+@pytest.mark.parametrize("orientation", ["vertical", "horizontal"])
+def test_violins_have_their_statistics(orientation: str):
+    figure, axes = plt.subplots()
+    axes.violinplot([[1, 2, 3], [2, 3, 10]], showmedians=True, orientation=orientation)
+    names = {"yticks" if orientation == "horizontal" else "xticks": [1, 2]}
+    axes.set(**names)
+    read = chart(figure)
+
+    assert (read["type"], read["orientation"]) == ("violin", orientation)
+    assert read["x_ticks"] == [1.0, 2.0]
+    assert read["elements"] == [
+        {"label": "1", "min": 1.0, "median": 2.0, "max": 3.0, "mean": 2.0},
+        {"label": "2", "min": 2.0, "median": 3.0, "max": 10.0, "mean": 5.0},
+    ]
+
+
+@pytest.mark.parametrize("kind, errors", [("bar", "yerr"), ("barh", "xerr")])
+def test_bars_have_their_errors(kind: str, errors: str):
+    figure, axes = plt.subplots()
+    getattr(axes, kind)(["a", "b"], [1, 2], **{errors: 0.5}, capsize=3)
+
+    assert [one["error"] for one in chart(figure)["elements"]] == [[0.5, 1.5], [1.5, 2.5]]
+
+
+def test_lines_at_the_ends_of_all_bars_are_their_errors_and_others_are_lines():
+    figure, (left, right) = plt.subplots(1, 2)
+    for axes in (left, right):
+        axes.bar(["a", "b"], [1, 2])
+        axes.plot([0, 0], [0.5, 1.5])
+    left.plot([1, 1], [1.5, 2.5])
+    bars_alone, bars_and_line = (chart(figure)["elements"][0], chart(figure)["elements"][1:])
+
+    assert [one["error"] for one in bars_alone["elements"]] == [[0.5, 1.5], [1.5, 2.5]]
+    assert [one["type"] for one in bars_and_line] == ["bar", "line"]
+    assert "error" not in bars_and_line[0]["elements"][0]
+    assert points(bars_and_line[1]) == [["a", 0.5], ["a", 1.5]]
 
 
 # -- figures of several parts ------------------------------------------------------------------------

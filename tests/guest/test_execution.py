@@ -1,5 +1,6 @@
 """One request gives its results, its error and its end, in this order, and leaves nothing behind."""
 
+import json
 import os
 import signal
 import sys
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from protocell_guest.guest import streams
 from protocell_guest.guest.clipping import clip
 from protocell_guest.guest.execution import execute
 from protocell_guest.guest.interpreter import Interpreter
@@ -32,6 +34,7 @@ def run(tmp_path: Path, interrupts: Interrupts) -> Iterator[Run]:
     """Execute code in one interpreter whose workspace is ``tmp_path``."""
     with Interpreter.beside():
         interpreter = Interpreter(workspace=str(tmp_path))
+        interpreter.take_over()
 
         def run_one(code: str, **request: Any) -> Events:
             events: Events = []
@@ -128,6 +131,17 @@ def test_an_interrupt_between_executions_is_nothing(run: Run):
     assert texts(run("2")) == ["2"]
 
 
+def test_an_interrupt_while_output_goes_out_is_not_lost(run: Run):
+    code = (
+        "import io, signal, sys\nclass Slow(io.StringIO):\n"
+        "    def flush(self): signal.raise_signal(signal.SIGINT)\n"
+        "before, sys.stdout = sys.stdout, Slow()\n"
+        "try:\n    display(1)\nfinally:\n    sys.stdout = before"
+    )
+
+    assert [event.get("name") for event in run(code)] == ["KeyboardInterrupt", None]
+
+
 def test_an_interrupt_in_the_midst_of_an_event_comes_after_it(interrupts: Interrupts):
     sent: Events = []
 
@@ -164,6 +178,22 @@ def test_a_signal_handler_of_the_codes_does_not_run_in_the_midst_of_an_event(
         execute(Interpreter(), request | {"code": code}, interrupts, send)
 
     assert texts(sent) == ["1", "'caught'"]
+
+
+@pytest.mark.parametrize("moment", ["asked", "begun"])
+def test_an_interrupt_that_comes_before_the_code_begins_is_that_codes(
+    run: Run, interrupts: Interrupts, moment: str
+):
+    interrupts.asked = moment == "asked"
+    signal.raise_signal(signal.SIGINT)
+    first, second = run("x = 1"), run("'x' in globals()")
+
+    expected = ["error", "done"] if moment == "asked" else ["done"]
+    assert [event["event"] for event in first] == expected
+    assert [event.get("name") for event in first[:-1]] == ["KeyboardInterrupt"] * (
+        len(expected) - 1
+    )
+    assert texts(second) == [str(moment != "asked")]
 
 
 # -- what is too long, and too much --------------------------------------------------------------------
@@ -214,6 +244,35 @@ def test_a_form_that_cannot_be_written_is_left_out_and_this_is_said(run: Run, tm
     assert event["files"] == {}
 
 
+def test_a_frame_is_sent_whole_if_that_fits_else_as_a_preview_and_a_file(run: Run, tmp_path: Path):
+    pytest.importorskip("pandas")
+    data = "application/vnd.protocell.data+json"
+    code = "import pandas\npandas.DataFrame({'a': range(20_000)})"
+    large, small = (
+        run(code, result_bytes=size, results_bytes=size)[0] for size in (1_000_000, 10_000)
+    )
+    sent, preview = (json.loads(event["formats"][data]) for event in (large, small))
+
+    assert (sent["whole"], preview["whole"]) == (True, False)
+    assert (len(sent["rows"]), len(preview["rows"])) == (20_000, 40)
+    assert (large["files"], small["files"]) == ({}, {data: "results/7-1.data.json"})
+    assert (tmp_path / "results/7-1.data.json").read_text() == large["formats"][data]
+    assert list(large["formats"]) == list(small["formats"]) == ["text/plain", "text/html", data]
+
+
+def test_a_frame_whose_preview_is_too_long_as_well_is_a_file(run: Run, tmp_path: Path):
+    pytest.importorskip("pandas")
+    code = "import pandas\npandas.DataFrame({'a' * 1000: range(20_000)})"
+    (event, _) = run(code, result_bytes=1000)
+
+    assert event["files"] == {
+        "application/vnd.protocell.data+json": "results/7-1.data.json",
+        "text/html": "results/7-1.html",
+        "text/plain": "results/7-1.txt",
+    }
+    assert json.loads((tmp_path / "results/7-1.data.json").read_text())["whole"] is True
+
+
 def test_all_results_together_are_bounded(run: Run, tmp_path: Path):
     events = run("for n in range(5):\n    display('a' * 900)", results_bytes=2000)
     *results, done = events
@@ -226,6 +285,19 @@ def test_all_results_together_are_bounded(run: Run, tmp_path: Path):
         {},
         *({"text/plain": f"results/7-{n}.txt"} for n in (2, 3, 4, 5)),
     ]
+
+
+def test_the_main_result_is_sent_however_many_were_shown_before_it(run: Run):
+    *results, done = run("for n in range(130):\n    display(n)\n'the main one'")
+
+    assert [event["formats"]["text/plain"] for event in results[99:]] == ["99", "'the main one'"]
+    assert [event["main"] for event in results[99:]] == [False, True]
+    assert done["left_out"] == 30
+
+    updates = "handle = display(0, display_id=True)\nfor n in range(10_100): handle.update(n)\n5"
+    *results, done = run(updates)
+    assert results[-1]["formats"]["text/plain"] == "5"
+    assert (len(results), done["left_out"]) == (10_001, 101)
 
 
 def test_a_hundred_results_are_sent_and_the_others_counted(run: Run):
@@ -263,6 +335,63 @@ def test_a_value_has_sixteen_forms_at_most(run: Run):
     (event, _) = run("display({f'a/b{n}': 'x' for n in range(30)}, raw=True)")
 
     assert len(event["formats"]) == 16
+
+
+def test_a_name_that_was_given_before_stands_in_one_more_place_and_counts_there(run: Run):
+    show = "for n in range({}):\n    display('a' * 5000, display_id='x')"
+    *_, done = run(show.format(130))
+    *results, _ = run(show.format(3), result_bytes=5100, results_bytes=9000)
+
+    assert done["left_out"] == 30
+    assert [len(text) for text in texts(results)] == [5002, 4498, 3000]
+
+
+# -- text in the place of what is to be cleared --------------------------------------------------------
+
+
+@pytest.fixture
+def run_on_pipes(run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Execute code that finds its streams as in a sandbox."""
+
+    def run_one(code: str) -> Events:
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stdout", streams.opened(1))
+            patch.setattr(sys, "stderr", streams.opened(2))
+            return run(code)
+
+    return run_one
+
+
+def kinds(events: Events) -> list[str]:
+    return [
+        f"clear, wait={event['wait']}" if "wait" in event else event["event"] for event in events
+    ]
+
+
+@pytest.mark.parametrize(
+    "print_it", ["print('new')", "import sys\nsys.stderr.write('new')", "print('new', flush=True)"]
+)
+def test_what_is_printed_clears_what_waits_to_be_cleared(run_on_pipes: Run, print_it: str):
+    events = run_on_pipes(f"display('old')\ndisplay(clear=True)\n{print_it}\nprint('more')\n2")
+
+    assert kinds(events) == ["result", "clear, wait=True", "clear, wait=False", "result", "done"]
+
+
+def test_what_was_printed_before_or_goes_elsewhere_clears_nothing(run_on_pipes: Run):
+    code = (
+        "import contextlib, io, os\nprint('before', end='')\ndisplay(clear=True)\n"
+        "with contextlib.redirect_stdout(io.StringIO()): print('elsewhere')\n"
+        "if os.fork() == 0:\n    print('in a child', flush=True)\n    os._exit(0)\nos.wait();"
+    )
+
+    assert kinds(run_on_pipes(code)) == ["clear, wait=True", "done"]
+    assert kinds(run_on_pipes("print('in the next cell')")) == ["done"]
+
+
+def test_a_value_that_clears_leaves_nothing_to_be_cleared_by_text(run_on_pipes: Run):
+    events = run_on_pipes("display(clear=True)\ndisplay(1)\nprint('new')")
+
+    assert kinds(events) == ["clear, wait=True", "result", "done"]
 
 
 # -- others than the cell ------------------------------------------------------------------------------

@@ -135,6 +135,16 @@ def test_without_a_cell_show_is_that_of_matplotlib(monkeypatch: pytest.MonkeyPat
     plt.close("all")
 
 
+@pytest.mark.parametrize("scale", [None, 2.0])
+def test_a_figure_is_known_again_however_it_was_shown(shown: list[Any], scale: float | None):
+    first, second = line(), line()
+    for figure in (first, second):
+        assert ("image/png" in formats_of_figure(figure, scale)) == (scale is not None)
+    second.axes[0].set_title("new")
+
+    assert figures.take_open() == [second]
+
+
 # -- pictures ----------------------------------------------------------------------------------------
 
 

@@ -338,7 +338,7 @@ axes.plot([1, 2])
 frame = formats_of(pandas.DataFrame({"a": [1]}))
 found = [sorted(formats_of(figure)), sorted(frame), frame["text/html"]]
 """) == [
-        ["application/vnd.protocell.chart+json", "image/png", "image/svg+xml", "text/plain"],
+        ["application/vnd.protocell.chart+json", "image/svg+xml", "text/plain"],
         ["application/vnd.protocell.data+json", "text/html", "text/plain"],
         "mine",
     ]

@@ -11,7 +11,15 @@ from typing import Any
 import pytest
 
 from protocell_guest.guest.formats import formats_of
-from protocell_guest.guest.frames import CELL_SHOWN, DATA, DATA_BYTES, ROWS_SHOWN, is_frame
+from protocell_guest.guest.frames import (
+    CELL_SHOWN,
+    DATA,
+    DATA_BYTES,
+    ROWS_SHOWN,
+    WHOLE,
+    WHOLE_BYTES,
+    is_frame,
+)
 
 numpy = pytest.importorskip("numpy")
 pandas = pytest.importorskip("pandas")
@@ -207,6 +215,43 @@ def test_a_cell_that_holds_itself_ends():
     loop.append(loop)
 
     assert column(loop, dtype=object) == [[[[["[[...]]"]]]]]
+
+
+def test_the_whole_of_a_longer_frame_is_there_beside_its_preview():
+    index = pandas.MultiIndex.from_product([["a", "b"], range(2500)], names=["k", "n"])
+    frame = pandas.DataFrame({"x": range(5000), "y": ["é", None] * 2500}, index=index)
+    forms = formats_of(frame)
+    whole = json.loads(forms[WHOLE], parse_constant=refuse)
+
+    assert json.loads(forms[DATA])["whole"] is False
+    assert whole == {
+        "kind": "pandas.DataFrame",
+        "shape": [5000, 2],
+        "columns": ["x", "y"],
+        "dtypes": [str(kind) for kind in frame.dtypes],
+        "index": {
+            "names": ["k", "n"],
+            "dtypes": [str(kind) for kind in index.dtypes],
+            "values": [list(label) for label in index],
+        },
+        "rows": [[n, None if n % 2 else "é"] for n in range(5000)],
+        "whole": True,
+        "tail_from": None,
+        "columns_tail_from": None,
+    }
+
+
+def test_a_frame_whose_whole_would_be_too_long_has_a_preview_alone():
+    rows = pandas.DataFrame({"a": [10**9] * (WHOLE_BYTES // 10)})
+    cells = pandas.DataFrame({"a": ["x" * 1_000_000] * 20, "b": [list(range(100_000))] * 20})
+    wide = pandas.DataFrame([[0] * 20_000])
+
+    assert [WHOLE in formats_of(frame) for frame in (rows, cells, wide)] == [False, False, False]
+    assert [data(frame)["shape"] for frame in (rows, cells, wide)] == [
+        [WHOLE_BYTES // 10, 1],
+        [20, 2],
+        [1, 20_000],
+    ]
 
 
 # -- previews ----------------------------------------------------------------------------------------

@@ -39,6 +39,7 @@ def run() -> Iterator[Run]:
     """Run cells in a fresh namespace of this process."""
     with Interpreter.beside():
         interpreter = Interpreter()
+        interpreter.take_over()
 
         def run_one(code: str) -> One:
             shown: list[Shown | Clear] = []
@@ -452,8 +453,10 @@ def test_exit_codes_are_those_of_plain_python(run_cells: RunCells, argument: str
         [sys.executable, "-I", "-c", code], capture_output=True, text=True, check=False
     )
     session = run_cells(code, "'alive'")
+    message = plain.stderr.removesuffix("\n")
+    failure = Failure("SystemExit", message, "") if message else None
 
-    assert session.outcomes[0] == Outcome(None, plain.returncode)
+    assert session.outcomes[0] == Outcome(failure, plain.returncode)
     assert (session.stdout, session.stderr) == (plain.stdout, plain.stderr)
     assert session.texts[1] == "'alive'"
 
@@ -599,7 +602,7 @@ def test_a_stream_that_raises_harms_only_those_who_write_to_it(run_cells: RunCel
     session = run_cells(broken, "1", "raise SystemExit('unseen')")
 
     assert session.texts == [None, "1", None]
-    assert session.outcomes[2] == Outcome(None, 1)
+    assert session.outcomes[2] == Outcome(Failure("SystemExit", "unseen", ""), 1)
 
 
 def test_what_was_printed_is_flushed_when_the_cell_ends():

@@ -227,6 +227,7 @@ def test_captured_output_can_be_looked_at():
         (["%load_ext autoreload\n%autoreload 2", "1"], "1"),
         (["x = 3\n%store x", "x = 4\n%store -r x\nx"], "3"),
         (["%reset -f", "1"], "1"),
+        (["x = y = [1]\nz = 3", "x", "%xdel x", "%xdel z", "'y' in globals(), Out"], "(False, {})"),
         (["x = 1", "%reset", "'x' in globals()"], "False"),
         (["%macro twice 1", "1"], "1"),
         (["%matplotlib inline", "1"], "1"),
@@ -288,6 +289,16 @@ def test_the_source_of_a_cell_is_found():
                 "%debug needs somebody at a keyboard, and nobody is there: put print() or an assert where you "
                 "want to look, or read the traceback."
             ),
+        ),
+        *(
+            (
+                line,
+                (
+                    "%pdb needs somebody at a keyboard, and nobody is there: put print() or an assert where "
+                    "you want to look, or read the traceback."
+                ),
+            )
+            for line in ("%pdb on", "%pdb 1", "%pdb")
         ),
         (
             "%edit x.py",
@@ -431,6 +442,39 @@ def test_a_syntax_error_beside_a_magic_shows_its_line():
     assert error.traceback.splitlines()[1] == "    x = ("
 
 
+def test_a_handler_of_the_codes_has_its_errors_and_no_others():
+    session = notebook(
+        "def mine(shell, kind, value, trace, tb_offset=None): print('mine:', kind.__name__, value)\n"
+        "get_ipython().set_custom_exc((ZeroDivisionError, SyntaxError), mine)",
+        "1 / 0",
+        "x = (",
+        "[][0]",
+    )
+
+    assert session.stdout == (
+        "mine: ZeroDivisionError division by zero\n"
+        "mine: SyntaxError '(' was never closed (<cell 3>, line 1)\n"
+    )
+    assert session.errors == [None, "ZeroDivisionError", "SyntaxError", "IndexError"]
+    assert session.outcomes[1].error == (
+        *("ZeroDivisionError", "division by zero", "ZeroDivisionError: division by zero\n"),
+    )
+    assert "<cell 4>" in session.outcomes[3].error.traceback  # type: ignore[union-attr]
+
+
+def test_a_handler_of_the_codes_that_fails_is_asked_once():
+    session = notebook(
+        "get_ipython().set_custom_exc((ZeroDivisionError,), lambda *_, tb_offset: [][0])",
+        "1 / 0",
+        "1 / 0",
+    )
+
+    assert session.errors == [None, "ZeroDivisionError", "ZeroDivisionError"]
+    assert session.stderr == "Custom TB Handler failed, unregistering\n"
+    assert "IndexError: list index out of range" in session.stdout
+    assert "<cell 3>" in session.outcomes[2].error.traceback  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize(
     "code",
     ["%%capture\n1 / 0", "get_ipython().run_cell('1 / 0')", "%run /tmp/protocell_test_fails.py"],
@@ -451,6 +495,10 @@ def test_leaving_ends_the_cell_and_nothing_else(code: str, expected: int):
     assert session.outcomes[1] == (None, expected)
     assert session.texts[2] == "1"
     assert session.stdout == ""
+
+
+def test_who_keeps_the_kernel_does_not_leave():
+    assert value_of("x = 1", "exit(keep_kernel=True)\nx = 2", "x") == "2"
 
 
 @pytest.mark.parametrize(
@@ -491,6 +539,20 @@ def test_those_who_want_to_know_of_cells_are_told():
     ]
 
 
+def test_an_interrupt_of_one_of_those_ends_the_cell_and_their_failures_do_not():
+    session = notebook(
+        "def fail(info): 1 / 0\nget_ipython().events.register('pre_run_cell', fail)",
+        "x = 1",
+        "get_ipython().events.unregister('pre_run_cell', fail)\n"
+        "def interrupt(info): raise KeyboardInterrupt\n"
+        "get_ipython().events.register('pre_run_cell', interrupt)",
+        "x = 2",
+    )
+
+    assert session.errors[1:] == ["ZeroDivisionError", "ZeroDivisionError", "KeyboardInterrupt"]
+    assert session.stdout.startswith("Error in callback <function fail at ")
+
+
 def test_a_task_goes_on_while_a_later_cell_waits():
     session = notebook(
         "import asyncio\nasync def count():\n    for n in range(3):\n        print(n)\n"
@@ -499,7 +561,7 @@ def test_a_task_goes_on_while_a_later_cell_waits():
         "await task",
     )
 
-    assert session.stdout == "0\n1\nbetween\n2\n"
+    assert session.stdout == "0\n1\n2\nbetween\n"
 
 
 # -- nothing is left anywhere --------------------------------------------------------------------------
@@ -541,5 +603,5 @@ def test_what_the_code_breaks_of_ipython_costs_it_ipython_alone():
     assert session.errors == [None, None, None]
     assert session.shown[2] != []
     assert session.stderr.splitlines()[0] == (
-        "IPython is damaged: AttributeError: 'NoneType' object has no attribute 'trigger'"
+        "IPython is damaged: AttributeError: 'NoneType' object has no attribute 'callbacks'"
     )

@@ -31,6 +31,7 @@ def fail() -> Iterator[Fail]:
     """Run cells that fail in a fresh namespace of this process."""
     with Interpreter.beside():
         interpreter = Interpreter()
+        interpreter.take_over()
 
         def failure(code: str) -> Failure:
             error = interpreter.run(code, show=print).error

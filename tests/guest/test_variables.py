@@ -14,7 +14,7 @@ def function_of_ours(one: int, two: int = 2) -> int:
 
 
 def of(value: object) -> dict[str, Any]:
-    (described,) = describe({"it": value})
+    ((described,), _) = describe({"it": value})
     assert described.pop("name") == "it"
     return described
 
@@ -106,16 +106,21 @@ def test_names_that_are_not_the_codes_are_left_out():
     }
     hidden = {"exit": exit, "In": []}
 
-    names = [one["name"] for one in describe(kept | others | {"exit": exit, 5: 6}, hidden=hidden)]
+    names = [
+        one["name"] for one in describe(kept | others | {"exit": exit, 5: 6}, hidden=hidden)[0]
+    ]
     assert names == ["x", "_private", "In"]
 
 
 def test_the_list_is_bounded_and_ends_with_the_newest():
     many = {f"x{n}": "a" * 10_000 for n in range(1000)}
 
-    assert [one["name"] for one in describe(many, most=3)] == ["x997", "x998", "x999"]
-    assert len(describe(many)) == 200
-    assert len(describe({"n" * 10_000: [["a" * 1000] * 5] * 5})[0]["name"]) <= 100
+    last, left_out = describe(many, most=3)
+    assert [one["name"] for one in last] == ["x997", "x998", "x999"]
+    assert left_out == 997
+    assert len(describe(many)[0]) == 200
+    assert describe({"x": 1})[1] == 0
+    assert len(describe({"n" * 10_000: [["a" * 1000] * 5] * 5})[0][0]["name"]) <= 100
     assert len(of([["a" * 1000] * 5] * 5)["preview"]) <= 120
 
 
@@ -124,3 +129,35 @@ def test_a_list_that_holds_itself_has_an_end():
     endless.append(endless)
 
     assert of(endless)["preview"] == "[[[...]]]"
+
+
+class _Lying:
+    """An object that says what it likes about its size."""
+
+    def __sizeof__(self) -> int:
+        return 10**18
+
+
+class _LyingInt(int):
+    __sizeof__ = _Lying.__sizeof__
+
+
+class _Clearing(dict[str, int]):
+    __sizeof__ = dict.clear  # type: ignore[assignment]
+
+
+async def _waits() -> None: ...
+
+
+def test_sizes_are_those_that_the_classes_written_in_c_give():
+    generator, coroutine = (number for number in [1]), _waits()
+    coroutine.close()
+
+    assert of(generator)["size"] == generator.__sizeof__()
+    assert of(coroutine)["size"] == coroutine.__sizeof__()
+    assert of(_LyingInt(5))["size"] == int.__sizeof__(5)
+    assert of(kept := _Clearing(a=1))["size"] == dict.__sizeof__(kept)
+    assert kept == {"a": 1}
+    assert of(_Lying())["size"] == object.__sizeof__(_Lying())
+    assert of(iter([1]))["size"] == iter([1]).__sizeof__()
+    assert of((1, 2))["size"] == sys.getsizeof((1, 2))

@@ -1,9 +1,9 @@
 """The notebooks of tests/notebooks: cells as people write them, in files that IPython calls .ipy.
 
 A file begins with a sentence. A cell begins with ``# %%``, and what follows on that line says how what comes of it
-differs from what a notebook gives: ``differs: name, name`` names rows of DIFFERENCES, ``fault: name`` rows of
-FAULTS (tests/integration/test_notebooks.py). Before the first cell, ``# fresh`` asks for a kernel that nothing else
-has run in and a sandbox that nothing is preloaded in, and ``# also: plain`` says that nothing in it needs IPython.
+differs from what a notebook gives: ``differs: name, name`` names rows of DIFFERENCES
+(tests/integration/test_notebooks.py). Before the first cell, ``# fresh`` asks for a kernel that nothing else has run
+in and a sandbox that nothing is preloaded in, and ``# also: plain`` says that nothing in it needs IPython.
 """
 
 import re
@@ -13,7 +13,7 @@ from typing import NamedTuple
 FOLDER = Path(__file__).parent.parent / "notebooks"
 PATHS = sorted(FOLDER.glob("*.ipy"))
 
-_MARKS = re.compile(r"\b(differs|fault): ([a-z-]+(?:, [a-z-]+)*)")
+_MARK = re.compile(r"\bdiffers: ([a-z-]+(?:, [a-z-]+)*)")
 
 
 class Cell(NamedTuple):
@@ -22,7 +22,6 @@ class Cell(NamedTuple):
     number: int
     code: str
     differences: tuple[str, ...] = ()
-    faults: tuple[str, ...] = ()
 
 
 class Notebook(NamedTuple):
@@ -51,5 +50,5 @@ def read(path: Path) -> Notebook:
 
 def _cell(number: int, part: str) -> Cell:
     line, _, code = part.partition("\n")
-    marks = {kind: tuple(names.split(", ")) for kind, names in _MARKS.findall(line)}
-    return Cell(number, code.rstrip("\n"), marks.get("differs", ()), marks.get("fault", ()))
+    mark = _MARK.search(line)
+    return Cell(number, code.rstrip("\n"), tuple(mark[1].split(", ")) if mark else ())

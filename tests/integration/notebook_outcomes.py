@@ -20,6 +20,7 @@ _VARYING = [
     (re.compile(r"\d+(?:\.\d+)?(?:e[+-]\d+)? (?:ns|us|μs|µs|ms|s)\b"), "… s"),
     (re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{32}(?![0-9a-f])"), "…id…"),
     (re.compile(r"\bT_[0-9a-f]{5}"), "T_…"),
+    (re.compile(r"<dc:date>[^<]*|\b[Cmp][0-9a-f]{10}\b"), "…svg…"),
 ]
 _OUR_CELL = re.compile(r"<cell \d+>")
 # A file name, and in the message of a SyntaxError the last part of one.

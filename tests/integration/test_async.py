@@ -1,16 +1,18 @@
 """The asyncio face: the same names, many at once in one loop, a loop that is never held up, several loops."""
 
 import asyncio
+import contextlib
 import gc
 import inspect
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
 from protocell import Environment, Policy, Sandbox
 from protocell.aio import AsyncSandbox
+from protocell.aio_context import AsyncContext
 from protocell.aio_filesystem import AsyncFiles
 from protocell.errors import BusyError, ClosedError, ProtocellError, SetupError
 from protocell.filesystem import Files
@@ -261,5 +263,83 @@ def test_errors_are_those_of_the_blocking_face():
             with pytest.raises(ProtocellError):
                 await call
         await sandbox.close()
+
+    run(main())
+
+
+# Answers when there is a file, and says before by another that it was asked.
+SLOW_TO_ANSWER = """
+import os, time
+from protocell_guest.guest import interpreter, loop
+usual = interpreter.Interpreter.variables
+def slow(self, most=200):
+    open('/home/user/asked', 'w').close()
+    while not os.path.exists('/home/user/go'): time.sleep(0.002)
+    return usual(self, most)
+interpreter.Interpreter.variables = slow
+freeze = loop.copies.freeze
+def slow_freeze(*given):
+    open('/home/user/asked', 'w').close()
+    while not os.path.exists('/home/user/go'): time.sleep(0.002)
+    return freeze(*given)
+branch = loop.copies.branch
+def slow_branch(*given):
+    open('/home/user/asked', 'w').close()
+    while not os.path.exists('/home/user/go'): time.sleep(0.002)
+    return branch(*given)
+loop.copies.freeze, loop.copies.branch = slow_freeze, slow_branch
+x = 1
+"""
+ASKED: dict[str, Callable[[AsyncContext], Coroutine[Any, Any, object]]] = {
+    "variables": lambda context: context.variables(),
+    "checkpoint": lambda context: context.checkpoint("now"),
+    "restore": lambda context: context.restore("before"),
+    "fork": lambda context: context.fork(2),
+}
+
+
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("what", ASKED)
+def test_a_question_that_is_cancelled_ends_when_it_is_answered_and_the_variables_are_kept(
+    what: str, times: int
+):
+    async def main() -> None:
+        async with AsyncSandbox(Policy(environment=Environment(ready=0))) as sandbox:
+            context = sandbox.context
+            assert (await sandbox.run_code(SLOW_TO_ANSWER)).status == "ok"
+            await sandbox.files.write("go", b"")
+            await context.checkpoint("before")
+            await sandbox.files.remove("go")
+            await sandbox.files.remove("asked")
+            task = asyncio.ensure_future(ASKED[what](context))
+            while not await sandbox.files.exists("asked"):
+                assert not task.done()
+            for _ in range(times):
+                task.cancel()
+                await asyncio.sleep(0)
+            if times == 2:  # who is cancelled again does not wait
+                await asyncio.wait([task])
+            else:
+                assert not task.done()
+            await sandbox.files.write("go", b"")
+            await asyncio.wait([task])
+            assert task.cancelled()
+
+            after = await sandbox.run_code("x")
+            assert (after.text, after.state) == (("1", "kept") if times == 1 else (None, "lost"))
+            assert len(await sandbox.list_code_contexts()) == 1
+
+    run(main())
+
+
+def test_a_question_with_a_time_of_its_own_keeps_the_variables():
+    async def main() -> None:
+        async with AsyncSandbox(Policy(environment=Environment(ready=0))) as sandbox:
+            await sandbox.run_code("x = 1")
+            for _ in range(20):
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(sandbox.context.variables(), 0.0005)
+            after = await sandbox.run_code("x")
+            assert (after.text, after.state) == ("1", "kept")
 
     run(main())

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Coroutine
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from protocell import AsyncSandbox, Execution, Sandbox
+from protocell import AsyncSandbox, Execution, Mount, Sandbox
 from protocell.aio_context import AsyncContext
 from protocell.context import Context
 from protocell.errors import CheckpointError, ClosedError, PolicyError
@@ -45,6 +47,12 @@ def texts(contexts: list[Context], code: str) -> list[str | None]:
 
 
 # -- independent ---------------------------------------------------------------------------------------
+
+
+def left_of_branches(sandbox: Sandbox) -> list[str]:
+    """The folders of branches that are there, by their names."""
+    there = sandbox.files.exists(".branches")
+    return [entry.name for entry in sandbox.files.list(".branches")] if there else []
 
 
 def test_each_branch_has_what_the_interpreter_had_and_goes_its_own_way():
@@ -189,12 +197,188 @@ def test_files_can_be_taken_out_of_a_branch():
 def test_a_workspace_that_is_too_full_to_copy_is_said_and_nothing_is_left():
     with Sandbox(limited(workspace_bytes="4MiB")) as sandbox:
         sandbox.run_code("open('large', 'wb').write(bytes(3 << 20)); x = 1")
-        with pytest.raises(CheckpointError, match="working folder could not be made"):
+        with pytest.raises(
+            CheckpointError,
+            match=r"copies of the files \(2\) take 6.0 MiB, and 1.0 MiB are left of the limit workspace_bytes",
+        ):
             sandbox.context.fork(2)
         assert [each.id for each in sandbox.list_code_contexts()] == ["default"]
         assert settles_at(sandbox, 2)
         assert len(sandbox.context.fork(2, files="shared")) == 2
         assert sandbox.run_code("x").text == "1"
+
+
+def test_files_that_are_too_many_to_copy_are_said():
+    with Sandbox(limited(workspace_inodes=24)) as sandbox:
+        sandbox.run_code("for n in range(9): open(f'{n}', 'w').close()")
+        with pytest.raises(CheckpointError, match=r"20 files and folders, and 1\d are left of the"):
+            sandbox.context.fork(2)
+        assert len(sandbox.context.fork(1)) == 1
+
+
+def test_copies_of_files_that_would_take_more_memory_than_there_is_cost_the_interpreter_nothing():
+    with Sandbox(limited(memory_bytes="128MiB")) as sandbox:
+        sandbox.run_code("x = 1; open('large', 'wb').write(bytes(40 << 20))")
+        with pytest.raises(CheckpointError, match=r"copies .* 120.0 MiB, .* limit memory_bytes"):
+            sandbox.context.fork(3)
+        execution = sandbox.run_code("x")
+        assert (execution.text, execution.state) == ("1", "kept")
+        assert left_of_branches(sandbox) == []
+
+
+def test_branches_that_cannot_go_on_leave_no_files_and_their_origin_lives():
+    with Sandbox(QUIET) as sandbox:
+        sandbox.run_code(
+            "x = 1; import os; open('a', 'w').write('a'); os.mkdir('d'); open('d/b', 'w').close()\n"
+            "os.chmod('d/b', 0)"
+        )
+        with pytest.raises(
+            CheckpointError,
+            match=r"its working folder could not be made: 'd/b' cannot be copied: the code took the permission",
+        ):
+            sandbox.context.fork(3)
+        assert left_of_branches(sandbox) == []
+        execution = sandbox.run_code("x")
+        assert (execution.text, execution.state, dict(execution.files)) == ("1", "kept", {})
+        assert settles_at(sandbox, 2)
+
+
+def test_a_branch_that_says_nothing_is_nothing_against_its_origin():
+    with Sandbox(QUIET) as sandbox:
+        sandbox.run_code(
+            "x = 1; import os\nfrom protocell_guest.guest import folders\nfolders.copy = lambda *_: os._exit(1)"
+        )
+        with pytest.raises(CheckpointError, match=r"a branch (could not go on: it ended|ended as)"):
+            sandbox.context.fork(2)
+        execution = sandbox.run_code("x")
+        assert (execution.text, execution.state) == ("1", "kept")
+        assert left_of_branches(sandbox) == []
+
+
+@pytest.mark.parametrize("folder", ["/tmp", "/", "/usr/bin", "/home"])
+def test_a_working_folder_outside_of_the_workspace_is_not_copied(folder: str):
+    with Sandbox(QUIET) as sandbox:
+        sandbox.run_code(f"import os; os.chdir({folder!r}); x = 1")
+        with pytest.raises(
+            CheckpointError,
+            match=f"its working folder is '{folder}', and files are copied from /home/user alone",
+        ):
+            sandbox.context.fork(2)
+        assert left_of_branches(sandbox) == []
+        look = "x, os.getcwd()"
+        assert texts(sandbox.context.fork(1, files="shared"), look) == [f"(1, {folder!r})"]
+
+
+def test_a_working_folder_that_is_gone_is_said():
+    with Sandbox(QUIET) as sandbox:
+        sandbox.run_code("import os; os.mkdir('d'); os.chdir('d'); os.rmdir('../d')")
+        with pytest.raises(CheckpointError, match="its working folder cannot be read"):
+            sandbox.context.fork(2)
+
+
+def test_mounted_folders_are_found_by_a_link(tmp_path: Path):
+    mounts = [Mount(source=str(tmp_path), target="/home/user/data")]
+    with Sandbox(replace(QUIET, mounts=mounts)) as sandbox:
+        (branch,) = sandbox.context.fork(1)
+        look = "import os\nos.readlink('data')"
+        assert fine(branch.run_code(look)).text == "'/home/user/data'"
+
+
+def test_modes_go_along():
+    with Sandbox(QUIET) as sandbox:
+        sandbox.run_code(
+            "import os; os.mkdir('d'); open('d/f', 'w').close()\nos.chmod('d/f', 0o600); os.chmod('d', 0o500)"
+        )
+        (branch,) = sandbox.context.fork(1)
+        look = "import os\n[oct(os.stat(name).st_mode)[-3:] for name in ('d', 'd/f')]"
+        assert branch.run_code(look).text == "['500', '600']"
+
+
+def test_the_folder_of_a_branch_goes_with_the_last_that_works_in_it():
+    with Sandbox(QUIET) as sandbox:
+        first, second = sandbox.context.fork(2)
+        (below,) = first.fork(1, files="shared")
+        first.run_code("open('mine', 'w').write('x')")
+        first.close()
+        assert below.run_code("open('mine').read()").text == "'x'"
+        second.close()
+        assert left_of_branches(sandbox) == [below.cwd.removeprefix("/home/user/.branches/")]
+        below.close()
+        assert left_of_branches(sandbox) == []
+        assert sandbox.run_code("1").files.removed == ()
+
+
+def test_the_folder_of_a_branch_goes_while_it_runs():
+    with Sandbox(QUIET) as sandbox:
+        (branch,) = sandbox.context.fork(1)
+        code = "print('begun', flush=True)\nfrom pathlib import Path\nn = 0\n"
+        code += "while True: n += 1; Path(f'{n}').touch()"
+        with running(branch.run_code, code) as call:
+            branch.close()
+            assert call.result().status == "killed"
+        assert not sandbox.files.exists(branch.cwd)
+
+
+def test_folders_of_branches_are_no_part_of_the_workspace_unless_they_are_named(tmp_path: Path):
+    with Sandbox(QUIET) as sandbox:
+        sandbox.run_code("open('a.txt', 'w').write('x')")
+        (branch,) = sandbox.context.fork(1)
+        listed = sandbox.files.list(depth=None)
+        assert [entry.name for entry in listed] == ["a.txt"]
+        assert listed.left_out == {"folders of branches": 1}
+        assert [entry.name for entry in sandbox.files.list(branch.cwd)] == ["a.txt"]
+        told = sandbox.files.download(".", tmp_path / "all")
+        assert (told.files, dict(told.left_out)) == (1, {"folders of branches": 1})
+        assert sandbox.files.download(branch.cwd, tmp_path / "one").files == 1
+
+
+def test_what_a_branch_writes_meanwhile_is_told_by_its_own_execution_alone():
+    with Sandbox(QUIET) as sandbox:
+        second = sandbox.create_code_context()
+        (branch,) = sandbox.context.fork(1)
+        code = "open('mine', 'w').write('x'); import os; os.mkfifo('odd')\n" + begun_and_held()
+        with running(branch.run_code, code) as call:
+            for other in (sandbox.context, second):
+                told = fine(other.run_code("1")).files
+                assert (dict(told), told.removed, told.left_out) == ({}, (), {})
+            sandbox.files.write("go", b"")
+            told = call.result().files
+        name = branch.cwd.removeprefix("/home/user/")
+        assert (list(told), told.left_out) == ([f"{name}/mine"], {"not a regular file": 1})
+        assert sandbox.run_code("1").files.left_out == {}
+        told = fine(branch.run_code("os.remove('mine')")).files
+        assert (dict(told), told.removed) == ({}, (f"{name}/mine",))
+
+
+# -- checkpoints ---------------------------------------------------------------------------------------
+
+
+def test_branches_and_contexts_beside_keep_checkpoints_as_their_origin_does_unless_it_is_said():
+    with Sandbox(QUIET, checkpoints=True) as sandbox:
+        sandbox.run_code("x = 1")
+        (with_them,) = sandbox.context.fork(1)
+        (below,) = with_them.fork(1)
+        (without,) = sandbox.context.fork(1, checkpoints=False)
+        beside = sandbox.create_code_context()
+        beside.run_code("x = 1")
+        plain = sandbox.create_code_context(checkpoints=False)
+        plain.run_code("x = 1")
+        contexts = [with_them, below, without, beside, plain]
+        states = [each.run_code("import os; os._exit(1)").state for each in contexts]
+
+        assert states == ["restored", "restored", "lost", "restored", "lost"]
+        assert texts([with_them, below, beside], "x") == ["1"] * 3
+
+
+def test_a_branch_can_keep_checkpoints_where_its_origin_keeps_none():
+    with Sandbox(QUIET) as sandbox:
+        sandbox.run_code("x = 1")
+        (branch,) = sandbox.context.fork(1, checkpoints=2)
+        branch.run_code("x = 2")
+        branch.undo()
+        assert branch.run_code("x").text == "1"
+        with pytest.raises(PolicyError, match="checkpoints is"):
+            sandbox.context.fork(1, checkpoints="yes")  # type: ignore[arg-type]
 
 
 def test_open_files_stand_where_they_stood_and_move_by_themselves():

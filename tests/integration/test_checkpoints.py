@@ -183,7 +183,9 @@ def test_what_there_was_is_there_again_whatever_ended_the_execution(end: str):
         _, status, why = ENDS[end]
         assert (execution.status, execution.reason[: len(why)]) == (status, why)
         assert execution.state == "restored", execution.state_reason
-        assert execution.state_reason == "the variables are as they were after execution 1"
+        told = "the variables are as they were after execution 1"
+        given_up = "; the oldest checkpoint was given up for want of memory"
+        assert execution.state_reason in {told, told + given_up * (end == "memory")}
         after = fine(sandbox.run_code(LOOK))
         assert after.text == SEEN
         assert (after.state, after.state_reason) == ("kept", KEPT)
@@ -309,11 +311,11 @@ def test_data_frames_and_figures_are_there_again():
 def test_an_interpreter_that_ended_when_nobody_looked_goes_on_from_its_copy_and_says_so():
     with Sandbox(POLICY, checkpoints=True) as sandbox:
         sandbox.run_code("x = 1")
-        sandbox.run_code("x = 2; import signal; signal.setitimer(signal.ITIMER_REAL, 0.01)")
+        sandbox.run_code("x = 2; import signal; signal.setitimer(signal.ITIMER_REAL, 0.2)")
         wait_for(lambda: not lives(sandbox.context), "its end")
         after = sandbox.run_code("x")
 
-        assert (after.text, after.state) == ("1", "kept")
+        assert (after.text, after.state) == ("1", "restored")
         assert after.state_reason == (
             f"{KEPT}; it began with those of execution 1: the interpreter had ended in between"
         )
@@ -434,14 +436,21 @@ def test_with_threads_there_is_no_checkpoint_and_that_is_said():
             "threads = [threading.Thread(target=stop.wait, daemon=True) for _ in range(2)]\n"
             "for t in threads: t.start()"
         )
+        why = "no checkpoint was made before this execution: the code has 2 other threads, which no copy can have"
+        for number in range(2):
+            execution = fine(sandbox.run_code(f"x = {number}"))
+            assert (execution.state, execution.state_reason) == ("kept", f"{KEPT}; {why}")
+        with pytest.raises(CheckpointError, match=r"nothing to go back to: .* 2 other threads"):
+            sandbox.context.undo()
         execution = stopped_by(sandbox, "os._exit")
 
-        assert execution.state == "lost"
-        assert execution.state_reason == (
-            "the next execution begins with no variables "
-            "(no checkpoint was made: the code has 2 other threads, which no copy can have)"
+        # The last that there is, under its true number.
+        assert (execution.state, execution.state_reason) == (
+            "restored",
+            f"the variables are as they were after execution 1; {why}",
         )
-        assert sandbox.run_code("'x' in globals()").text == "False"
+        after = sandbox.run_code("x")
+        assert (after.text, after.state_reason) == ("1", KEPT)
 
 
 def test_when_the_threads_have_ended_there_are_checkpoints_again():
@@ -485,9 +494,12 @@ def test_without_room_for_a_process_there_is_no_checkpoint_and_that_is_said():
         )
         execution = stopped_by(sandbox, "os._exit", "x")
 
-        assert execution.state == "lost"
-        assert "no checkpoint was made: no process can be made" in execution.state_reason
-        assert sandbox.run_code("1").text == "1"
+        assert execution.state == "restored"
+        assert execution.state_reason.startswith(
+            "the variables are as they were after execution 1; "
+            "no checkpoint was made before this execution: no process can be made"
+        )
+        assert sandbox.run_code("x").text == "1"
 
 
 # -- by name, and undo ---------------------------------------------------------------------------------
@@ -601,20 +613,71 @@ def test_a_named_checkpoint_can_be_gone_back_to_when_all_is_lost():
         assert (after.text, after.state_reason) == ("1", KEPT)
 
 
-def test_a_new_beginning_is_one_without_checkpoints_and_that_is_said_before():
-    with Sandbox(POLICY) as sandbox:
+def test_checkpoints_with_a_name_outlive_new_beginnings():
+    with Sandbox(POLICY, envs={"ALL": "a"}) as sandbox:
+        for number in range(3):
+            fine(sandbox.run_code(f"x = {number}; print('before')"))
+            sandbox.context.checkpoint(str(number))
+            execution = stopped_by(sandbox, "os._exit", "print('lost', end='')")
+            assert execution.state_reason == (
+                "the next execution begins with no variables "
+                "(checkpoints are off; restore() goes back to a checkpoint with a name)"
+            )
+            assert sandbox.run_code("'x' in globals()").text == "False"
+        sandbox.context.restart()
+        assert sandbox.run_code("'x' in globals()").text == "False"
+
+        assert sandbox.context.checkpoints() == ["0", "1", "2"]
+        for name in "0212":
+            sandbox.context.restore(name)
+            after = fine(sandbox.run_code("import os\nprint('here')\nx, os.environ['ALL']"))
+            assert (after.text, output(after)) == (f"({name}, 'a')", "here\n")
+        assert settles_at(sandbox, 5)
+
+
+def test_a_state_from_before_a_restart_is_told_as_that():
+    with Sandbox(POLICY, checkpoints=True) as sandbox:
         sandbox.run_code("x = 1")
         sandbox.context.checkpoint("good")
-        execution = stopped_by(sandbox, "os._exit")
+        sandbox.context.restart()
+        sandbox.context.restore("good")
+        execution = stopped_by(sandbox, "os._exit", "x = 2")
+
         assert execution.state_reason == (
-            "the next execution begins with no variables (checkpoints are off; "
-            "before that, restore() goes back to a checkpoint with a name)"
+            "the variables are as they were after execution 1, before the restart"
         )
-        assert sandbox.context.checkpoints() == ["good"]
-        assert sandbox.run_code("'x' in globals()").text == "False"
-        assert sandbox.context.checkpoints() == []
-        with pytest.raises(CheckpointError, match="no checkpoint 'good'; there are: none"):
-            sandbox.context.restore("good")
+        assert sandbox.run_code("x").text == "1"
+
+
+def test_the_state_that_is_gone_back_to_is_told_as_what_it_is_after_undo_and_restore():
+    with Sandbox(POLICY, checkpoints=True) as sandbox:
+        sandbox.run_code("x = 1")
+        sandbox.context.checkpoint("one")
+        sandbox.run_code("x = 2")
+        sandbox.context.undo()
+        told = [stopped_by(sandbox, "os._exit", "x = 3").state_reason]
+        sandbox.run_code("x = 4")
+        told.append(stopped_by(sandbox, "os._exit", "x = 5").state_reason)
+        sandbox.context.restore("one")
+        told.append(stopped_by(sandbox, "os._exit", "x = 6").state_reason)
+
+        assert [each.rpartition(" ")[2] for each in told] == ["1", "4", "1"]
+        assert sandbox.run_code("x").text == "1"
+
+
+def test_undo_goes_back_by_one_execution_or_not_at_all():
+    with Sandbox(POLICY, checkpoints=True) as sandbox:
+        for number in range(3):
+            sandbox.run_code(f"x = {number}")
+        sandbox.context.checkpoint("late")
+        sandbox.context.undo()
+        sandbox.context.undo()
+        sandbox.run_code("x = 'other'")
+        sandbox.context.restore("late")
+
+        with pytest.raises(CheckpointError, match="nothing to go back to: no checkpoint is left"):
+            sandbox.context.undo()
+        assert sandbox.run_code("x").text == "2"
 
 
 def test_going_back_ends_what_the_code_had_started():
@@ -716,17 +779,17 @@ def test_so_many_are_kept_and_the_processes_of_the_oldest_are_gone(most: int):
         assert settles_at(sandbox, 2 + most)
 
 
-def test_of_named_and_unnamed_together_the_oldest_go_first():
-    with Sandbox(POLICY, checkpoints=3) as sandbox:
-        sandbox.run_code("x = 1")
+def test_a_checkpoint_with_a_name_is_not_pushed_out_by_those_that_are_made_by_themselves():
+    with Sandbox(POLICY, checkpoints=2) as sandbox:
+        sandbox.run_code("x = 'early'")
         sandbox.context.checkpoint("early")
-        assert sandbox.context.checkpoints() == ["early"]
-        for number in range(4):
+        for number in range(5):
             sandbox.run_code(f"x = {number}")
-        assert sandbox.context.checkpoints() == []
-        with pytest.raises(CheckpointError, match="no checkpoint 'early'; there are: none"):
-            sandbox.context.restore("early")
-        assert sandbox.run_code("x").text == "3"
+        assert sandbox.context.checkpoints() == ["early"]
+        assert settles_at(sandbox, 5)
+        sandbox.context.restore("early")
+
+        assert sandbox.run_code("x").text == "'early'"
 
 
 def test_named_ones_alone_are_bounded_too():
@@ -740,21 +803,47 @@ def test_named_ones_alone_are_bounded_too():
         assert settles_at(sandbox, 5)
 
 
-def test_the_memory_of_copies_counts_as_the_sandboxs():
-    touch = "data[::4096] = b'{}' * len(data[::4096])"
-    with Sandbox(limited(memory_bytes="320MiB")) as sandbox:
-        sandbox.run_code("data = bytearray(80 << 20)")
-        for number in range(6):
-            assert sandbox.run_code(touch.format(number)).status == "ok"
-    with Sandbox(limited(memory_bytes="320MiB", wall_seconds=20), checkpoints=6) as sandbox:
-        sandbox.run_code("data = bytearray(80 << 20)")
-        wait = "\nimport time; time.sleep(0.4)"  # for whoever watches where no cgroup counts
-        found = [sandbox.run_code(touch.format(n) + wait) for n in range(8)]
+TOUCH = "data[::4096] = b'{}' * len(data[::4096])\n"
+# Longer than whoever watches where no cgroup counts.
+LOOKED_AT = "import time\nend = time.monotonic() + 0.4\nwhile time.monotonic() < end: pass\n"
 
-        full = [each for each in found if each.status == "out_of_memory"]
-        assert full
-        assert {each.state for each in full} == {"restored"}
-        assert sandbox.run_code("len(data)").text == str(80 << 20)
+
+def test_where_memory_runs_out_the_oldest_checkpoints_go_and_not_the_code():
+    with Sandbox(limited(memory_bytes="320MiB"), checkpoints=6) as sandbox:
+        sandbox.run_code("data = bytearray(80 << 20); n = 0")
+        found = [fine(sandbox.run_code(TOUCH.format(n) + LOOKED_AT + f"n = {n}")) for n in range(8)]
+
+        assert {each.state for each in found} == {"kept"}
+        given_up = f"{KEPT}; the oldest checkpoint was given up for want of memory"
+        assert given_up in {each.state_reason for each in found}
+        assert stopped_by(sandbox, "os._exit", "n = 'spoilt'").state == "restored"
+        assert sandbox.run_code("n").text == "7"
+
+
+def test_where_the_last_checkpoint_and_the_code_are_too_much_the_code_goes_and_it_is_said_why():
+    with Sandbox(limited(memory_bytes="256MiB"), checkpoints=3) as sandbox:
+        fine(sandbox.run_code("data = bytearray(b'x' * (100 << 20))"))
+        grow = "held = []\nwhile True: held.append(bytearray(b'x' * (4 << 20))); time.sleep(0.002)"
+        execution = sandbox.run_code(TOUCH.format(1) + "import time\n" + grow)
+
+        assert (execution.status, execution.state) == ("out_of_memory", "restored")
+        assert execution.reason == (
+            "the code was ended: it needed more memory than its limit memory_bytes, 256 MiB "
+            "(what its 2 checkpoints held is counted)"
+        )
+        assert execution.state_reason.startswith("the variables are as they were after execution 1")
+        assert sandbox.run_code("len(data), data[:1]").text == "(104857600, bytearray(b'x'))"
+
+
+def test_a_checkpoint_with_a_name_is_not_given_up_for_memory():
+    with Sandbox(limited(memory_bytes="256MiB"), checkpoints=3) as sandbox:
+        sandbox.run_code("x = 1")
+        sandbox.context.checkpoint("good")
+        assert stopped_by(sandbox, "memory", "x = 2").status == "out_of_memory"
+
+        assert sandbox.context.checkpoints() == ["good"]
+        sandbox.context.restore("good")
+        assert sandbox.run_code("x").text == "1"
 
 
 def test_a_large_variable_that_is_not_written_costs_nothing_more():
@@ -827,7 +916,7 @@ def test_a_branch_of_a_restored_interpreter_and_a_restored_origin_of_branches():
         assert branch.run_code("x").text == "11"
         assert sandbox.run_code("x").text == "1"
         execution = branch.run_code("import os; os._exit(1)")
-        assert execution.state == "lost"
+        assert (execution.state, branch.run_code("x").text) == ("restored", "11")
         assert sandbox.run_code("x").text == "1"
 
 

@@ -494,9 +494,9 @@ def test_a_command_that_uses_too_much_memory_is_ended_and_the_context_lives():
         each = f'python -c "{grow}"'
         result = sandbox.commands.run(f"{each} & {each} & {each}; wait; exit 9", timeout=20)
 
-        assert result.status in {"out_of_memory", "error"}
-        if result.status == "error":  # the kernel ended one of them, and the shell went on
-            assert result.exit_code == 9
+        # Where there is a cgroup the kernel ends one of them, and the shell goes on.
+        assert (result.status, result.exit_code) in {("out_of_memory", 9), ("out_of_memory", None)}
+        assert "limit memory_bytes, 192 MiB" in result.reason
         assert sandbox.run_code("x").text == "1"
         sandbox.context.restart()
 

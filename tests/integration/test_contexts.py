@@ -3,6 +3,8 @@
 import asyncio
 import inspect
 import select
+import signal
+import threading
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -16,6 +18,7 @@ from protocell.aio_shell import AsyncCommandHandle, AsyncCommands
 from protocell.context import Context
 from protocell.errors import (
     BusyError,
+    CheckpointError,
     ClosedError,
     PolicyError,
     SandboxDiedError,
@@ -160,13 +163,15 @@ def test_a_restart_ends_what_the_context_had_started():
         assert processes_in(sandbox) == 2
 
 
-def test_a_restart_forgets_the_checkpoints():
+def test_a_restart_forgets_the_checkpoints_that_have_no_name():
     with Sandbox(QUIET, checkpoints=True) as sandbox:
         sandbox.run_code("x = 1")
         sandbox.context.checkpoint("one")
         sandbox.context.restart()
 
-        assert sandbox.context.checkpoints() == []
+        assert sandbox.context.checkpoints() == ["one"]
+        with pytest.raises(CheckpointError, match="nothing to go back to"):
+            sandbox.context.undo()
         assert sandbox.run_code("import os\nos._exit(0)").state == "restored"
         assert sandbox.run_code("'x' in globals()").text == "False"
 
@@ -637,7 +642,7 @@ def test_when_its_time_is_over_the_whole_sandbox_ends_and_run_code_says_so():
         wait_for(lambda: not second.core.is_running, "the end of the context beside")
 
         for call in (sandbox.run_code, second.run_code, branch.run_code, sandbox.commands.run):
-            with pytest.raises(SandboxDiedError, match="time was up"):
+            with pytest.raises(SandboxDiedError, match=r"^the sandbox's own time was up"):
                 call("1")
 
 
@@ -657,6 +662,8 @@ def test_code_that_runs_when_the_sandbox_is_ended_from_outside_is_told_so():
         assert place is not None
         sandbox.context.core._place.box.set_deadline(0)  # type: ignore[union-attr]
         execution = call.result()
+        with pytest.raises(SandboxDiedError, match=r"\(its init or its zygote was killed\)"):
+            sandbox.run_code("1")
 
         assert execution.status == "killed"
         assert execution.reason == (
@@ -716,13 +723,13 @@ def test_what_needs_an_init_says_so_where_there_is_none(what: str):
 
 def test_an_interpreter_that_ended_in_between_is_told_with_the_next_execution():
     with Sandbox(QUIET) as sandbox:
-        sandbox.run_code("x = 1; import signal; signal.setitimer(signal.ITIMER_REAL, 0.01)")
+        sandbox.run_code("x = 1; import signal; signal.setitimer(signal.ITIMER_REAL, 0.2)")
         place = sandbox.context.core.place
         assert place is not None
         wait_for(lambda: is_readable(place.box.notice), "its end")
         execution = sandbox.run_code("'x' in globals()")
 
-        assert (execution.text, execution.state) == ("False", "kept")
+        assert (execution.text, execution.state) == ("False", "lost")
         assert execution.state_reason == (
             f"{KEPT}; it began with no variables: the interpreter had ended in between"
         )
@@ -805,3 +812,124 @@ def test_many_contexts_at_once_in_one_loop():
             assert [(await task).text for task in tasks] == ["0", "1", "2", "3"]
 
     run(main())
+
+
+# -- who asks while code runs, and who is torn away ----------------------------------------------------
+
+ASKED: dict[str, Callable[[Context], object]] = {
+    "variables": lambda context: context.variables(),
+    "checkpoint": lambda context: context.checkpoint("x"),
+    "restore": lambda context: context.restore("before"),
+    "fork": lambda context: context.fork(),
+    "more code": lambda context: context.run_code("2", wait=True),
+}
+
+
+@pytest.mark.parametrize("what", ASKED)
+def test_who_asks_a_context_from_a_callback_of_its_own_code_is_refused_and_does_not_wait_for_itself(
+    what: str,
+):
+    with Sandbox(QUIET) as sandbox:
+        context = sandbox.context
+        context.checkpoint("before")
+        refusals = []
+
+        def ask(_text: object) -> None:
+            with pytest.raises(BusyError, match="for this very thread") as caught:
+                ASKED[what](context)
+            refusals.append(caught.value)
+
+        assert sandbox.run_code("print('a')\nx = 1", on_stdout=ask).status == "ok"
+        events = sandbox.stream(f"print('b', flush=True)\n{gate()}x += 1")
+        ask(next(events))
+        sandbox.files.write("go", b"")
+        assert [type(event).__name__ for event in events] == ["Execution"]
+        assert len(refusals) == 2
+        assert sandbox.run_code("x").text == "2"
+
+
+def test_another_context_can_be_asked_from_a_callback():
+    with Sandbox(QUIET) as sandbox:
+        other = sandbox.create_code_context()
+        found: list[str | None] = []
+        sandbox.run_code("print('a')", on_stdout=lambda _: found.append(other.run_code("5").text))
+
+        assert found == ["5"]
+
+
+# Answers when there is a file, and says before by another that it was asked.
+SLOW_TO_ANSWER = """
+import os, time
+from protocell_guest.guest import interpreter
+usual = interpreter.Interpreter.variables
+def slow(self, most=200):
+    open('/home/user/asked', 'w').close()
+    while not os.path.exists('/home/user/go'): time.sleep(0.002)
+    return usual(self, most)
+interpreter.Interpreter.variables = slow
+x = 1
+"""
+
+
+def test_ctrl_c_while_a_question_is_not_answered_yet_leaves_the_variables():
+    with Sandbox(QUIET) as sandbox:
+        assert sandbox.run_code(SLOW_TO_ANSWER).status == "ok"
+        main = threading.get_ident()
+
+        def press() -> None:
+            wait_for(lambda: sandbox.files.exists("asked"), "the question")
+            signal.pthread_kill(main, signal.SIGINT)
+            sandbox.files.write("go", b"")
+
+        presser = threading.Thread(target=press)
+        presser.start()
+        with pytest.raises(KeyboardInterrupt):
+            sandbox.context.variables()
+        presser.join()
+
+        after = sandbox.run_code("x")
+        assert (after.text, after.state, after.state_reason) == ("1", "kept", KEPT)
+        assert "x" in sandbox.context.variables().names()
+
+
+def test_variables_that_are_asked_for_while_others_run_code_are_told():
+    with Sandbox(QUIET) as sandbox:
+        sandbox.run_code("x = 1")
+
+        def run() -> None:
+            for _ in range(60):
+                sandbox.run_code("x += 1", wait=True)
+
+        runner = Running(run)
+        for _ in range(60):
+            assert sandbox.context.variables().names() == ["x"]
+        runner.result()
+
+
+def test_variables_that_are_gone_since_the_last_execution_are_told_as_that():
+    with Sandbox(QUIET) as sandbox:
+        sandbox.run_code("x = 1")
+        assert sandbox.context.variables().state_reason == ""
+        sandbox.run_code("import signal; signal.setitimer(signal.ITIMER_REAL, 0.2)")
+        place = sandbox.context.core.place
+        assert place is not None
+        wait_for(lambda: is_readable(place.box.notice), "its end")
+        found = sandbox.context.variables()
+
+        why = "it began with no variables: the interpreter had ended in between"
+        assert (list(found), found.state_reason) == ([], why)
+        assert str(found) == f"no variables\n({why})"
+        execution = sandbox.run_code("1")
+        assert (execution.state, execution.state_reason) == ("lost", f"{KEPT}; {why}")
+        assert sandbox.context.variables().state_reason == ""
+
+
+def test_a_context_that_was_removed_says_so():
+    with Sandbox(QUIET) as sandbox:
+        second = sandbox.create_code_context()
+        second.close()
+        with pytest.raises(
+            ClosedError, match=r"^this context was removed, or its sandbox was closed"
+        ):
+            second.run_code("1")
+        assert sandbox.run_code("1").text == "1"

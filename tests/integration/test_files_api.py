@@ -670,3 +670,28 @@ def test_many_tasks_work_on_one_sandbox_at_once():
             assert list((await running).files) == ["made"]
 
     run(main())
+
+
+# -- what is full is named -----------------------------------------------------------------------------
+
+
+def test_a_full_workspace_names_its_limit():
+    policy = limited(KERNEL, workspace_bytes=4 * MIB, workspace_inodes=20)
+    with Sandbox(policy) as sandbox:
+        with pytest.raises(FileError, match="no room is left in it; the limit is workspace_bytes"):
+            sandbox.files.write("large", bytes(5 * MIB))
+        sandbox.files.remove("large")
+        with pytest.raises(FileError, match="one more file or folder; the limit is workspace_inod"):
+            sandbox.files.write({f"{number}": b"" for number in range(40)})
+        with pytest.raises(FileError, match="one more file or folder; the limit is workspace_inod"):
+            sandbox.files.make_dir("folder")
+
+
+@BOTH
+def test_names_that_cannot_be_given_are_explained(policy: Policy):
+    with Sandbox(policy) as sandbox:
+        sandbox.files.write({"a/x": b"", "b/y": b""})
+        with pytest.raises(FileError, match="a folder cannot be moved into itself"):
+            sandbox.files.rename("a", "a/b")
+        with pytest.raises(FileError, match="a folder of that name has something in it"):
+            sandbox.files.rename("a", "b")

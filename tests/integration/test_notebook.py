@@ -213,6 +213,16 @@ def test_a_data_frame_is_data(either: Sandbox):
     assert frame.html is not None
 
 
+def test_pip_says_why_it_fails_and_does_not_wait_for_a_network(notebook: Sandbox):
+    pytest.importorskip("pip")
+    execution = fine(notebook.run_code("!pip install no-such-thing"))
+    tries = [line for line in execution.logs.stderr if "Retrying" in line]
+
+    assert len(tries) == 1  # the second is the last, and comes at once
+    assert "Name or service not known" in tries[0]
+    assert execution.logs.stderr[-1] == "ERROR: No matching distribution found for no-such-thing\n"
+
+
 def test_errors_show_the_users_lines_alone(either: Sandbox):
     error = either.run_code("def f():\n    return 1 / 0\nf()").error
 
@@ -257,14 +267,27 @@ def test_more_results_than_there_is_room_for_are_counted(shell: Shell):
         assert sum(len(text or "") for text in texts(execution)) < (64 + 100) * 1024
         assert json.loads(execution.to_json())["results_left_out"] == 20
 
+        execution = fine(sandbox.run_code("for n in range(120): display(n)\n'the main one'"))
+        assert (len(execution.results), execution.results_left_out) == (101, 20)
+        assert execution.text == "'the main one'"
+
 
 # -- without IPython -----------------------------------------------------------------------------------
 
 
 def test_a_magic_without_ipython_says_what_is_missing():
+    pytest.importorskip("IPython")
+    missing = "import sys\nsys.modules['IPython'] = None"
     with sandbox_with("plain") as sandbox:
-        error = sandbox.run_code("%%time\n1 + 1").error
+        installed = sandbox.run_code("%%time\n1 + 1").error
+        sandbox.run_code(missing)
+        gone = sandbox.run_code("%%time\n1 + 1").error
 
-        assert error is not None
-        assert error.name == "SyntaxError"
-        assert "IPython is not in this environment; install ipython there" in error.value
+        assert installed is not None
+        assert gone is not None
+        assert installed.name == gone.name == "SyntaxError"
+        assert (
+            "this sandbox runs plain Python, although IPython is installed; make it with "
+            'Environment(shell="ipython"), or use Python alone' in installed.value
+        )
+        assert "IPython is not in this environment; install ipython there" in gone.value

@@ -1,8 +1,7 @@
 """Notebooks as people write them give what a notebook gives: each runs here and in a real ipykernel, cell beside cell.
 
 Compared are output, errors with the lines they came from, everything shown with all its forms, and the number. Where
-the two may differ, the cell says so (see notebook_files.py) and a row of DIFFERENCES says why. FAULTS are ours, to be
-mended: a cell that names one fails here as soon as the fault is gone.
+the two may differ, the cell says so (see notebook_files.py) and a row of DIFFERENCES says why.
 """
 
 import os
@@ -140,20 +139,6 @@ WITHOUT_IPYTHON = Difference(
     forms_without("text/plain"),
 )
 
-FAULTS = {
-    "xdel": "%xdel fails: the display hook has no exec_result when it looks for references there",
-    "pdb-off": "%pdb off asks for nobody, and is refused as if it did",
-    "javascript": "%%javascript and %%js give the cell to node and do not show it",
-    "figure-formats": "%config InlineBackend.figure_format does nothing before %matplotlib inline",
-    "file-of-a-cell": "obj? says that what a cell defines is in the file ~/<cell 1>",
-    "wrong-type": "nothing is said of a display hook that returns something else than text",
-    "custom-handlers": "set_custom_exc is not heeded",
-    "same-name": "display() with a name that was given before does not replace what stands there under it",
-    "keep-kernel": "exit(keep_kernel=True) fails: exit() does not know that argument",
-    "clear-then-print": "clear_output(wait=True) waits for a value, and does not take printed text for what is next",
-    "create-task": "asyncio.create_task() in a cell without await finds no running loop",
-}
-
 
 # -- side by side --------------------------------------------------------------------------------------
 
@@ -162,9 +147,6 @@ def left_over(cell: Cell, ours: Outcome, theirs: Outcome) -> list[str]:
     """What is wrong with a cell: it differs in what no row excuses, or a row excuses nothing."""
     rows = rows_of(cell)
     found = compared(*mended(rows, ours, theirs))
-    if cell.faults:
-        gone = f"its marks are for nothing any more: {', '.join(cell.faults)}"
-        return [] if found else [gone]
     needless = [
         f"needs no mark {name!r}"
         for name, row in zip(cell.differences, rows, strict=True)
@@ -179,7 +161,6 @@ def left_over_without_ipython(cell: Cell, ours: list[Outcome], theirs: Outcome) 
     return [
         f"without IPython, {sentence}"
         for one in ours
-        if not cell.faults
         for sentence in compared(*mended(rows, one, theirs))
     ]
 
@@ -273,4 +254,3 @@ def test_every_mark_names_a_row_and_every_row_is_needed_by_a_cell():
     cells = [cell for notebook in NOTEBOOKS for cell in notebook.cells]
 
     assert {name for cell in cells for name in cell.differences} == DIFFERENCES.keys()
-    assert {name for cell in cells for name in cell.faults} == FAULTS.keys()

@@ -228,6 +228,8 @@ def test_the_environment_is_the_one_that_is_written_down(monkeypatch: pytest.Mon
         "TMPDIR": f"{os.path.dirname(found['HOME'])}/tmp",
         "MPLCONFIGDIR": f"{os.path.dirname(found['HOME'])}/tmp/matplotlib",
         "MPLBACKEND": "agg",
+        "PIP_RETRIES": "1",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "USER": "user",
         "LOGNAME": "user",
         "LANG": "C.UTF-8",
@@ -296,20 +298,26 @@ sorted(name for name in sys.modules
         found = value(sandbox.run_code(code))
 
     assert [name for name in found if not name.startswith("protocell_guest.guest")] == [
+        "protocell_guest.card_index",
+        "protocell_guest.content",
+        "protocell_guest.foreign",
         "protocell_guest.plan",
         "protocell_guest.process_runner",
         "protocell_guest.process_runner.folder",
         "protocell_guest.process_runner.runner",
         "protocell_guest.process_runner.supervisor",
         "protocell_guest.process_runner.usage",
+        "protocell_guest.ranking",
+        "protocell_guest.tags",
+        "protocell_guest.values",
         "protocell_guest.wire",
     ]
     ours = {f"protocell_guest.guest.{path.stem}" for path in GUEST.glob("[!_]*.py")}
     assert {name.rpartition(".")[2] for name in ours - set(found)} == {
         "randomness",
         "warmups",
-        *("commands", "magics", "notebook", "notebook_cells", "notebook_display"),
-        *("notebook_shell", "notebook_store"),  # IPython's side
+        *("commands", "leaving", "magics", "notebook", "notebook_cells", "notebook_display"),
+        *("notebook_loan", "notebook_shell", "notebook_store"),  # IPython's side
     }
 
 
@@ -859,3 +867,41 @@ def test_a_link_in_the_place_of_a_folder_is_not_followed_by_a_janitor_either(
 
     assert (tmp_path / "user" / "kept").read_text() == "kept"
     folder.unlink()
+
+
+# -- what there is not -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "what, ask",
+    [
+        ("commands", lambda sandbox: sandbox.commands.run("true")),
+        ("further contexts", lambda sandbox: sandbox.create_code_context()),
+        ("checkpoints", lambda sandbox: sandbox.context.checkpoint("a")),
+        ("checkpoints", lambda sandbox: sandbox.context.restore("a")),
+        ("checkpoints", lambda sandbox: sandbox.context.undo()),
+        ("branches", lambda sandbox: sandbox.context.fork()),
+        ("variables", lambda sandbox: sandbox.context.variables()),
+        ("timeouts of a sandbox", lambda sandbox: sandbox.set_timeout(5)),
+    ],
+    ids=["commands", "contexts", "checkpoint", "restore", "undo", "fork", "variables", "timeout"],
+)
+def test_what_only_an_init_can_do_is_refused_and_costs_nothing(
+    sandbox: Sandbox, what: str, ask: Callable[[Sandbox], object]
+):
+    sandbox.run_code("x = 1")
+    with pytest.raises(UnsupportedError, match=f'{what} need isolation="kernel"') as caught:
+        ask(sandbox)
+
+    assert caught.value.missing == (what,)
+    assert sandbox.get_info().end_at is None
+    execution = sandbox.run_code("x")
+    assert (execution.text, execution.state) == ("1", "kept")
+
+
+@pytest.mark.parametrize(
+    "choice", [{"envs": {"A": "b"}}, {"cwd": "/tmp"}, {"timeout": 5}, {"checkpoints": True}]
+)
+def test_a_sandbox_that_would_need_an_init_is_refused_when_it_is_made(choice: dict[str, Any]):
+    with pytest.raises(UnsupportedError, match='need isolation="kernel"'):
+        Sandbox.create(PROCESS, **choice)

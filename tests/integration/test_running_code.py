@@ -88,6 +88,16 @@ def test_top_level_await_works():
     assert run_code("import asyncio\nawait asyncio.sleep(0, 'slept')").text == "'slept'"
 
 
+def test_the_message_of_an_exit_is_the_value_of_its_error():
+    execution = run_code("import sys\nsys.exit('no such column: price')")
+
+    assert execution.error is not None
+    assert (execution.error.name, execution.error.value) == ("SystemExit", "no such column: price")
+    assert (execution.status, execution.exit_code) == ("error", 1)
+    assert execution.reason == "the code ended itself with exit code 1 (SystemExit)"
+    assert execution.logs.stderr == ["no such column: price\n"]
+
+
 @pytest.mark.parametrize(
     "code, status, reason",
     [
@@ -402,6 +412,31 @@ os.unlink("gone.txt")
     assert execution.files["out/sum.txt"].text() == "8"
     assert execution.files["text.txt"].read() == "héllo!".encode()
     assert execution.files.removed == ("gone.txt",)
+
+
+def test_the_last_variables_are_told_and_how_many_there_are_before_them():
+    with Sandbox() as sandbox:
+        sandbox.run_code("for number in range(250): globals()[f'x{number}'] = number")
+        variables = sandbox.context.variables()
+
+    assert variables.names() == [f"x{number}" for number in range(50, 250)]
+    assert variables.variables_left_out == 51  # "number" was made first
+    assert str(variables).startswith("(51 older ones left out)\nx50: int 50\n")
+
+
+def test_a_data_frame_comes_whole_or_as_a_preview_and_a_file():
+    pytest.importorskip("pandas")
+    code = "import pandas\npandas.DataFrame({'a': range(50_000)})"
+    with Sandbox(limited(result_bytes="64 KiB")) as sandbox:
+        preview = sandbox.run_code(code).results[0]
+        (path,) = preview.files.values()
+        written = sandbox.files.read(path)
+    whole = run_code(code).results[0]
+
+    assert (preview.data["whole"], preview.data["shape"]) == (False, [50_000, 1])
+    assert (whole.data["whole"], len(whole.data["rows"])) == (True, 50_000)
+    assert whole.files == {}
+    assert written == whole["data"]
 
 
 def test_files_of_a_sandbox_are_written_read_and_listed():

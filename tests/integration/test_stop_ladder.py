@@ -623,6 +623,7 @@ def test_a_task_that_is_cancelled_ends_what_does_not_obey_and_the_next_says_so(
             after = await sandbox.run_code("'x' in globals()")
             assert after.text == str(checkpoints)
             before = "those of execution 1" if checkpoints else "no variables"
+            assert after.state == ("restored" if checkpoints else "lost")
             assert after.state_reason == (
                 "the variables are as the code left them; "
                 f"it began with {before}: the interpreter had ended in between"

@@ -26,6 +26,12 @@ from tests.integration.running import (
 # Ways to write "first" and go on running; where it is told, and what.
 WAYS: dict[str, tuple[str, str, str]] = {
     "print": ("print('first')", "stdout", "first\n"),
+    "print without a line's end": ("print('first', end='')", "stdout", "first"),
+    "print to errors without a line's end": (
+        "import sys; print('first', end=' ', file=sys.stderr)",
+        "stderr",
+        "first ",
+    ),
     "print without a line's end, flushed": (
         "print('first', end='', flush=True)",
         "stdout",
@@ -36,6 +42,7 @@ WAYS: dict[str, tuple[str, str, str]] = {
     "sys.stderr": ("import sys; print('first', file=sys.stderr)", "stderr", "first\n"),
     "a warning": ("import warnings; warnings.warn('first')", "stderr", "first"),
     "logging": ("import logging; logging.warning('first')", "stderr", "WARNING:root:first\n"),
+    "a line of C code": ("import ctypes; ctypes.CDLL(None).puts(b'first')", "stdout", "first\n"),
     "C code": (
         "import ctypes; c = ctypes.CDLL(None); c.printf(b'first'); c.fflush(None)",
         "stdout",
@@ -189,6 +196,25 @@ def test_what_was_written_before_a_sudden_end_is_told(end: str):
         assert execution.status == "killed"
         assert told.text("stdout") == "x" * 60_000 + "last\n"
         assert [what.text for kind, what in told.events if kind == "result"] == ["1"]
+
+
+def test_parts_of_lines_are_not_lost_when_the_interpreter_is_killed():
+    code = "import os\nprint('10 %', end=' ... ')\nprint('20 %', end='')\nos.kill(os.getpid(), 9)"
+    with Sandbox(QUIET) as sandbox:
+        assert output(sandbox.run_code(code)) == "10 % ... 20 %"
+
+
+def test_what_c_code_holds_of_a_line_comes_with_its_execution_and_once():
+    with Sandbox(QUIET, checkpoints=True) as sandbox:
+        sandbox.run_code("import ctypes; libc = ctypes.CDLL(None)")
+        first = sandbox.run_code("libc.printf(b'one')")
+        second = sandbox.run_code("libc.printf(b' two\\nthree')")
+        branch = sandbox.context.fork(1)[0]
+
+        assert [output(first), output(second)] == ["one", " two\nthree"]
+        assert output(branch.run_code("print('four')")) == "four\n"
+        sandbox.context.undo()
+        assert output(sandbox.run_code("print('five')")) == "five\n"
 
 
 def test_a_listener_can_use_the_sandbox_and_its_commands_and_stop_the_code():
@@ -351,7 +377,7 @@ def test_an_iterator_that_is_left_early_ends_what_does_not_stop():
         events.close()  # type: ignore[attr-defined]
 
         after = sandbox.run_code("x")
-        assert (after.text, after.state) == ("1", "kept")
+        assert (after.text, after.state) == ("1", "restored")
         assert after.state_reason.endswith(
             "it began with those of execution 1: the interpreter had ended in between"
         )

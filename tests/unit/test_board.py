@@ -37,8 +37,21 @@ def test_an_update_of_what_an_earlier_execution_showed_is_a_result_of_its_own():
     ]
 
 
-def test_a_display_with_a_name_that_is_taken_is_one_more():
-    assert standing(shown("a", "x"), shown("b", "x")) == ["a", "b"]
+def test_a_display_with_a_name_that_is_taken_is_one_more_and_what_stands_there_is_as_it():
+    assert standing(shown("a", "x"), shown("b"), shown("c", "y"), shown("d", "x")) == [
+        *("d", "b", "c", "d")
+    ]
+    assert standing(shown("a", "x"), CLEAR, shown("b", "x")) == ["b"]
+
+
+def test_what_takes_the_place_of_others_is_the_main_result_nowhere_else():
+    board = Board(1000)
+    board.take(shown("a", "x"))
+    board.take(ResultMessage(main=True, formats={"text/plain": "b"}, display="x"))
+
+    assert [(one.formats["text/plain"], one.main) for one in board.results] == [
+        *(("b", False), ("b", True))
+    ]
 
 
 def test_clearing_takes_away_what_stands_now_or_when_something_takes_its_place():
@@ -56,8 +69,19 @@ def test_a_hundred_may_stand_at_once():
         standing(*[shown("a")] * (MOST_RESULTS + 1))
 
 
+def test_there_is_room_for_the_main_result_beside_the_hundred_others():
+    main = ResultMessage(main=True, formats={"text/plain": "main"})
+    full = [shown("a")] * MOST_RESULTS
+
+    assert standing(*full, main)[-1] == "main"
+    with pytest.raises(ProtocolError, match=r"^more than 100 results at once$"):
+        standing(*full, main, shown("b"))
+
+
 def test_those_that_were_cleared_or_replaced_do_not_count():
     assert len(standing(*[shown("a" * 900, "x", update=True)] * 500)) == 1
+    with pytest.raises(ProtocolError, match=r"^more than 100 results at once$"):
+        standing(*[shown("a", "x")] * (MOST_RESULTS + 1), results_bytes=10_000)
     frames: list[ResultMessage | ClearMessage] = [CLEAR_LATER, shown("a" * 900)]
     assert len(standing(*frames * 500)) == 1
 

@@ -9,6 +9,7 @@ import pytest
 
 from protocell.errors import GuestError
 from protocell.execution import EXIT_CODES, Execution, ExecutionError, Logs, Usage
+from protocell.files import FileSet
 from protocell.result import Result
 
 
@@ -22,7 +23,7 @@ class File:
 
 def execution(files: Mapping[str, File] | None = None, **fields: Any) -> Execution:
     fields = {"status": "ok", "reason": "The code ended.", **fields}
-    return Execution(files=files or {}, **fields)  # type: ignore[arg-type]
+    return Execution(files=FileSet((files or {}).values(), removed=["gone"]), **fields)  # type: ignore[arg-type]
 
 
 def plain(text: str, *, main: bool = True) -> Result:
@@ -158,6 +159,8 @@ def test_json_has_everything_but_the_bytes_of_files():
         },
         "enforced": ["seccomp"],
         "files": [{"path": "a.txt", "size": 3, "sha256": "00", "change": "made"}],
+        "files_removed": ["gone"],
+        "files_left_out": {},
     }
 
 

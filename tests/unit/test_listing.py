@@ -222,5 +222,9 @@ def test_what_the_kernel_refuses_is_said_in_words():
         "cannot make 'a/b' in the workspace: it is a link or behind one, which is never followed"
     )
     assert str(not_done("write", "a", errno.ENOSPC, "No space left on device")) == (
-        "cannot write 'a' in the workspace: No space left on device"
+        "cannot write 'a' in the workspace: no room is left for one more file or folder; "
+        "the limit is workspace_inodes"
+    )
+    assert str(not_done("rename", "a", errno.EINVAL, "Invalid argument")) == (
+        "cannot rename 'a' in the workspace: a folder cannot be moved into itself"
     )

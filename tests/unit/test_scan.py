@@ -738,3 +738,50 @@ def test_what_the_code_changed_before_the_host_renamed_it_is_changed(place: Plac
         scanner.moved(old, new, workspace_fd=place.fd)
 
     assert told(scanner.scan()) == ({"b": "changed", "newer": "made"}, (), {})
+
+
+# -- folders that belong to one branch -----------------------------------------------------------------
+
+
+def test_what_changes_in_a_folder_that_is_set_apart_is_told_to_its_owner_alone(place: Place):
+    place.write("ours/old", b"x")
+    place.write("ours/gone", b"x")
+    place.write("all", b"x")
+    scanner = Scanner(place.fd)
+    scanner.scan()
+    scanner.set_apart(["ours", "theirs"])
+    place.write("ours/old", b"new")
+    place.write("ours/new", b"new")
+    place.write("theirs/new", b"new")
+    (place.path / "ours/gone").unlink()
+    os.mkfifo(place.path / "ours/fifo")
+    place.write("all", b"new")
+
+    assert told(scanner.scan()) == ({"all": "changed"}, (), {})
+    assert told(scanner.scan("ours")) == (
+        {"ours/new": "made", "ours/old": "changed"},
+        ("ours/gone",),
+        {"not a regular file": 1},
+    )
+    assert told(scanner.scan()) == NOTHING
+    assert told(scanner.scan("ours")) == NOTHING
+    assert told(scanner.scan("theirs")) == ({"theirs/new": "made"}, (), {})
+
+
+def test_a_folder_that_is_nobodys_any_more_is_told_to_everybody(place: Place):
+    scanner = Scanner(place.fd)
+    scanner.set_apart(["ours"])
+    place.write("ours/new", b"new")
+    assert told(scanner.scan()) == NOTHING
+    scanner.put_together("ours")
+
+    assert told(scanner.scan()) == ({"ours/new": "made"}, (), {})
+
+
+def test_a_folder_with_the_same_beginning_is_not_set_apart(place: Place):
+    scanner = Scanner(place.fd)
+    scanner.set_apart(["ours"])
+    place.write("ours-too/new", b"new")
+    place.write("deep/ours/new", b"new")
+
+    assert told(scanner.scan()) == ({"deep/ours/new": "made", "ours-too/new": "made"}, (), {})

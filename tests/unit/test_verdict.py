@@ -1,13 +1,14 @@
 """Status and sentence of an execution, from what a turn saw of it."""
 
 import signal
+from dataclasses import replace
 
 import pytest
 
 from protocell._boxes.box import Exit
 from protocell._running.messages import ErrorMessage
 from protocell._running.outcome import End, Outcome, Stop
-from protocell._running.verdict import Terms, judge
+from protocell._running.verdict import Terms, judge, judge_command
 from protocell.limits import MIB, Limits
 
 TERMS = Terms(limits=Limits(memory_bytes=200 * MIB), wall_seconds=30.0, killed=False)
@@ -106,3 +107,56 @@ def test_an_end_for_want_of_memory_says_so_once():
     outcome = Outcome(end=End.GONE, exit=Exit("memory", signal.SIGKILL, {"oom_kills": 2}))
 
     assert judge(outcome, TERMS) == ("out_of_memory", f"the code was ended: {LIMIT}")
+
+
+# -- commands ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "status, kills, found",
+    [
+        (0, 0, ("ok", "the command ended with exit code 0", 0)),
+        (3 << 8, 0, ("error", "the command ended with exit code 3", 3)),
+        (0, 1, ("ok", f"the command ended with exit code 0; {KILLED}", 0)),
+        (137 << 8, 1, ("out_of_memory", f"the command ended with exit code 137; {KILLED}", 137)),
+    ],
+)
+def test_want_of_memory_in_a_command_is_told(status: int, kills: int, found: tuple[str, str, int]):
+    how = Exit(None, status, {"oom_kills": kills})
+
+    assert judge_command(Outcome(end=End.GONE, exit=how, usage=how.usage), TERMS) == found
+
+
+def test_want_of_memory_is_told_with_a_command_that_was_stopped():
+    how = Exit(None, signal.SIGINT, {"oom_kills": 1})
+    outcome = Outcome(end=End.GONE, exit=how, usage=how.usage, stop=Stop.CALLER)
+    status, reason, exit_code = judge_command(outcome, TERMS)
+
+    assert (status, exit_code) == ("cancelled", 130)
+    assert reason.endswith(f"ended with exit code 130; {KILLED}")
+
+
+def test_an_interpreter_that_memory_ended_right_after_the_code_had_come_to_its_end_is_told():
+    outcome = Outcome(exit=Exit("memory", signal.SIGKILL, {}))
+
+    assert judge(outcome, TERMS) == (
+        "out_of_memory",
+        f"the code ran to its end; then the code was ended: {LIMIT}",
+    )
+
+
+@pytest.mark.parametrize(
+    "copies, counted",
+    [
+        (0, ""),
+        (1, " (what its checkpoint held is counted)"),
+        (3, " (what its 3 checkpoints held is counted)"),
+    ],
+)
+def test_checkpoints_that_took_part_in_the_memory_are_told(copies: int, counted: str):
+    outcome = Outcome(end=End.GONE, exit=Exit("memory", signal.SIGKILL, {}))
+
+    assert judge(outcome, replace(TERMS, copies=copies)) == (
+        "out_of_memory",
+        f"the code was ended: {LIMIT}{counted}",
+    )

@@ -81,7 +81,7 @@ def test_a_file_is_made_with_its_folders_and_written_over(place: Place, open_bel
 def test_a_file_is_executable_if_that_is_asked_for(place: Place, open_below: Open):
     modes = []
     for executable in (False, True):
-        ask(place, open_below, "write", "a", executable=executable)
+        ask(place, open_below, "write", "a", mode=0o755 if executable else None)
         modes.append(stat.S_IMODE((place.path / "a").stat().st_mode))
 
     assert modes == [0o644, 0o755]

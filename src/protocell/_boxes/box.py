@@ -39,6 +39,9 @@ class Box(Protocol):
     workspace: int
     enforced: tuple[str, ...]
     alive: bool  # whether a context is there to run code
+    was_interrupted: (
+        bool  # the last execution: its signal may still be on its way to the interpreter
+    )
 
     @property
     def notice(self) -> int:

@@ -118,8 +118,8 @@ class Control:
 def died() -> SandboxDiedError:
     """The other end is gone."""
     return SandboxDiedError(
-        "the sandbox ended (its init or its zygote was killed, or its time was up); its variables and "
-        "files are lost, make a new one"
+        "the sandbox ended (its init or its zygote was killed); its variables and files are lost, "
+        "make a new one"
     )
 
 

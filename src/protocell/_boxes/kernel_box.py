@@ -19,28 +19,21 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from protocell._boxes.box import ANSWER_SECONDS, Exit
 from protocell._boxes.control import Control, Message, close_all
 from protocell._boxes.door import Door
+from protocell._boxes.lines import Line, Lines
 from protocell._boxes.remedies import explain_failure
+from protocell._boxes.tree import OF_THE_TREE, Tree
 from protocell._waiter import Waiter
 from protocell.errors import PolicyError, SandboxDiedError, SetupError
 from protocell_guest import usage
 from protocell_guest.usage import Totals
 
 SETUP_SECONDS = 30.0
-_OF_THE_TREE = ("oom_kills", "peak_memory", "processes")
-
-
-@dataclass(slots=True)
-class Kills:
-    """For want of memory, in a cgroup; contexts that share it share this, so that each kill is told once."""
-
-    told: int = 0
 
 
 class KernelBox:
@@ -49,16 +42,17 @@ class KernelBox:
     def __init__(self, end: socket.socket, name: int, door: Door | None = None) -> None:
         self._control = Control(end, self._note)
         self.name = name  # by which its zygote knows the sandbox
-        self.kills = Kills()
-        # That the interpreter has left, and init has counted as the code's processes.
-        self.copies = 0
+        self.tree = Tree()
+        self.owes = False  # the interpreter was asked something that it has not answered yet
+        self.line = 0  # of the streams that are in use; a fresh interpreter has new ones
+        self._lines, self._last_line = Lines(), 0
         self.door = Door(self._control) if door is None else door
         self._owns_door = door is None
         self.channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.stdout = self.stderr = self.workspace = -1
         self.enforced: tuple[str, ...] = ()
         self.kept: tuple[int, ...] = ()
-        self._alive = False
+        self._alive = self.was_interrupted = False
         self._folder = -1
         self._exit: Exit | None = None
         self._totals: Totals | None = None
@@ -122,16 +116,38 @@ class KernelBox:
 
     def take_streams(self, channel: int, stdout: int, stderr: int, folder: int) -> None:
         """An interpreter is there, with these descriptors, in place of the one before."""
-        self._close("stdout", "stderr", "_folder")
-        self.channel.close()
+        self._set_line_aside()
+        self._last_line += 1
+        self.line = self._last_line
         self.stdout, self.stderr, self._folder = stdout, stderr, folder
         self.channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, channel)
         for descriptor in (channel, self.stdout, self.stderr):
             os.set_blocking(descriptor, False)
         self._lives()
 
+    def _set_line_aside(self) -> None:
+        """For copies that have it, if there are any."""
+        line = Line(self.channel, self.stdout, self.stderr)
+        if self.kept:
+            self._lines.put(self.line, line)
+        else:
+            line.close()
+        self.stdout = self.stderr = -1
+        self._close("_folder")
+
+    def go_back_to(self, line: int) -> None:
+        """Use the streams of an earlier interpreter again, of which there is a copy; none is live now."""
+        if line != self.line:
+            self._set_line_aside()
+            self.line = line
+            self.channel, self.stdout, self.stderr = self._lines.take(line)
+
+    def keep_lines(self, lines: Collection[int]) -> None:
+        """There is no copy that has another one."""
+        self._lines.keep(lines)
+
     def _lives(self) -> None:
-        self.alive = True
+        self.alive, self.owes = True, False
         self._exit = self._totals = None
 
     async def renew(self, waiter: Waiter) -> None:
@@ -180,7 +196,7 @@ class KernelBox:
         if message["event"] != "exited":
             return
         used = self._spent(Totals(*message["totals"]))
-        whole = self._of_the_tree(message)
+        whole = self.tree.read(message)
         self._exit = Exit(message["cause"], message["status"], used | whole)
         self.alive = False
 
@@ -203,7 +219,7 @@ class KernelBox:
 
     async def usage(self, waiter: Waiter) -> dict[str, Any]:
         """As init sees the whole tree if it was watched, else of the context and what it reaped."""
-        used: dict[str, Any] = dict.fromkeys(_OF_THE_TREE, 0)
+        used: dict[str, Any] = dict.fromkeys(OF_THE_TREE, 0)
         if self._watched:
             used = await self._ask_init(waiter)
         try:
@@ -224,17 +240,7 @@ class KernelBox:
     async def _ask_init(self, waiter: Waiter) -> dict[str, Any]:
         self._control.ask({"op": "rest"})
         message, _ = await self._control.answer(waiter, "rested")
-        return self._of_the_tree(message)
-
-    def _of_the_tree(self, message: Message) -> dict[str, Any]:
-        kills = message["oom_kills"]
-        new, self.kills.told = kills - self.kills.told, kills
-        processes, self.copies = max(0, message["processes"] - self.copies), 0
-        return {
-            "peak_memory": message["peak_memory"],
-            "oom_kills": max(0, new),
-            "processes": processes,
-        }
+        return self.tree.read(message)
 
     def _spent(self, now: Totals) -> dict[str, float]:
         before, self._totals = self._totals or now, now
@@ -250,10 +256,10 @@ class KernelBox:
     def set_deadline(self, seconds: float | None) -> None:
         self._control.send({"op": "deadline", "seconds": seconds})
 
-    def spare(self) -> None:
-        """Frozen copies that are not in ``kept`` go now."""
+    def spare(self, spendable: Sequence[int]) -> None:
+        """Frozen copies that are not in ``kept`` go now, ``spendable`` ones when memory runs out."""
         with contextlib.suppress(SandboxDiedError):  # then all of them have gone
-            self._control.send({"op": "spare", "kept": self.kept})
+            self._control.send({"op": "spare", "kept": self.kept, "spendable": spendable})
 
     def keep_copies(self) -> None:
         """From now on an interpreter that ends by itself leaves its frozen copies behind."""
@@ -271,6 +277,7 @@ class KernelBox:
         except OSError as error:
             raise SandboxDiedError("the interpreter does not read; run some code first") from error
         if sent < len(data):
+            self.owes = True  # half a question
             raise SandboxDiedError("the interpreter does not read; run some code first")
 
     def _close(self, *names: str) -> None:
@@ -285,5 +292,6 @@ class KernelBox:
         self._control.close()
         if self._owns_door:
             self.door.close()
+        self._lines.keep(())
         self.channel.close()
         self._close("stdout", "stderr", "workspace", "_folder")

@@ -79,7 +79,7 @@ class ProcessBox:
         self.channel = socket.socket(socket.AF_UNIX)
         self.stdout = self.stderr = -1
         self.enforced: tuple[str, ...] = ()
-        self.alive = False
+        self.alive = self.was_interrupted = False
         self._exit: Exit | None = None
         self._owed = 0  # answers that have not come yet
         self._number = 0  # of the interpreter; of one whose asker was torn away nothing is heard

@@ -32,6 +32,10 @@ CLEAN_ENVIRONMENT = {
     "NUMEXPR_NUM_THREADS": "1",
     "MPLBACKEND": "agg",
     "MPLCONFIGDIR": "/tmp/matplotlib",
+    # There is no network, so pip need not wait longer and longer between five tries: with one, and without any
+    # wait, it still says why it fails.
+    "PIP_RETRIES": "1",
+    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
 }
 # Symbols are bound once, in the zygote: bound late, each would cost every fork some pages. It drops this again.
 _ZYGOTES_OWN = {"LD_BIND_NOW": "1"}

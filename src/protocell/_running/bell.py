@@ -7,17 +7,17 @@ import os
 
 from protocell._boxes.box import out_of_descriptors
 
+_ONE = (1).to_bytes(8, "little")  # what an eventfd is rung with; a pipe takes it as well
+
 
 class Bell:
     """Rung by any thread; heard by the one that waits."""
 
     def __init__(self) -> None:
         try:
-            self._reader, self._writer = os.pipe()
+            self._reader, self._writer = _wires()
         except OSError as error:
             raise out_of_descriptors() from error
-        for descriptor in (self._reader, self._writer):
-            os.set_blocking(descriptor, False)
 
     def fileno(self) -> int:
         """Readable when it has been rung."""
@@ -26,7 +26,7 @@ class Bell:
     def ring(self) -> None:
         """Never waits; rung twice it is heard once."""
         with contextlib.suppress(BlockingIOError):  # as full as it gets: it will be heard
-            os.write(self._writer, b"!")
+            os.write(self._writer, _ONE)
 
     def silence(self) -> bool:
         """Whether it had been rung; from here on it has not."""
@@ -37,8 +37,18 @@ class Bell:
 
     def close(self) -> None:
         """Give the descriptors back."""
-        for name in ("_reader", "_writer"):
-            descriptor = getattr(self, name)
-            setattr(self, name, -1)
-            if descriptor >= 0:
-                os.close(descriptor)
+        wires = {self._reader, self._writer}
+        self._reader = self._writer = -1
+        for descriptor in wires - {-1}:
+            os.close(descriptor)
+
+
+def _wires() -> tuple[int, int]:
+    """Where it is heard and where it is rung: one descriptor (eventfd(2)), or a pipe where there is no such thing."""
+    if hasattr(os, "eventfd"):
+        both = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        return both, both
+    reader, writer = os.pipe()
+    for descriptor in (reader, writer):
+        os.set_blocking(descriptor, False)
+    return reader, writer

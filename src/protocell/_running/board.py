@@ -5,11 +5,13 @@ An honest context counts as this does and sends no more (``protocell_guest.guest
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from protocell._running.messages import SLACK_BYTES, ClearMessage, ResultMessage
 from protocell.errors import ProtocolError
 
 MOST_RESULTS = 100
-"""That stand at once."""
+"""That stand at once, beside that of the last expression."""
 
 
 class Board:
@@ -35,7 +37,7 @@ class Board:
         if self._clear_next:
             self._clear(wait=False)
         self._put(message, message.size)
-        if len(self.results) > MOST_RESULTS:
+        if len(self.results) > MOST_RESULTS + message.main:
             raise ProtocolError(f"more than {MOST_RESULTS} results at once")
         if sum(self._sizes) > self._results_bytes + len(self._sizes) * SLACK_BYTES:
             raise ProtocolError(
@@ -52,11 +54,12 @@ class Board:
         places = [
             place
             for place, one in enumerate(self.results)
-            if message.update and one.display == message.display
+            if message.display is not None and one.display == message.display
         ]
         for place in places:
-            self.results[place], self._sizes[place] = message, size
-        if not places:
-            # A value that is shown in place of one of an earlier execution is new to this one.
+            self.results[place] = replace(message, main=self.results[place].main)
+            self._sizes[place] = size
+        # A value that is shown in place of one of an earlier execution is new to this one.
+        if not message.update or not places:
             self.results.append(message)
             self._sizes.append(size)

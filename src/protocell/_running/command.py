@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from protocell._boxes.kernel_box import KernelBox
+from protocell._printable import printable_line
 from protocell._running.agenda import Agenda
 from protocell._running.bell import Bell
 from protocell._running.outcome import End, Outcome, Stop
@@ -78,7 +79,7 @@ class Command:
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         box = KernelBox(ours, house.name, house.door)
-        box.kills = house.kills
+        box.tree.kills = house.tree.kills
         try:
             request: dict[str, Any] = {"op": "command", "command": order.command}
             request |= {"cwd": order.cwd, "envs": dict(order.envs), "seconds": order.seconds}
@@ -94,6 +95,10 @@ class Command:
         except BaseException:
             box.close()
             raise
+
+    def __str__(self) -> str:
+        state = "ended" if self._closed else "killed" if self._killed else "not waited for"
+        return f"{printable_line(self._order.command, 60)!r}, {state}"
 
     def interrupt(self) -> None:
         """Stop it by the ladder; from any thread."""

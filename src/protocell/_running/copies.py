@@ -7,8 +7,8 @@ processes of that sandbox alone, and stops what it spares; so code that lies abo
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from protocell._printable import printable_line
@@ -46,18 +46,40 @@ def read_copy(frame: Mapping[str, Any], number: int) -> CopyMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class Moment:
+    """A state of the variables: which execution left it, and out of which other state."""
+
+    execution: int
+    serial: int  # no other state's of this context, however often executions are counted anew
+    before: int | None = None  # the serial of the state that the execution began with
+    note: str = ""
+
+    def __str__(self) -> str:
+        return f"execution {self.execution}{self.note}"
+
+
+BEGINNING = Moment(0, 0)
+
+
+@dataclass(frozen=True, slots=True)
 class Copy:
-    """A frozen copy: its process, and the execution after which it was made."""
+    """A frozen copy: its process, the state that it is of, and the streams that it has."""
 
     pid: int
-    count: int
+    moment: Moment
+    order: int  # of making
+    line: int = 0
 
 
 class Copies:
-    """The frozen copies of one context: one before each of the last executions, and those with names."""
+    """The frozen copies of one context: one before each of the last executions, and those with names.
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    Either kind has a bound of its own: what the caller has given a name is not pushed out by what is made
+    by itself.
+    """
+
+    def __init__(self, most: int, most_named: int) -> None:
+        self._most, self._most_named = most, most_named
         self._recent: list[Copy] = []
         self._named: OrderedDict[str, Copy] = OrderedDict()
 
@@ -71,27 +93,24 @@ class Copies:
         return tuple(copy.pid for copy in self)
 
     @property
+    def spendable(self) -> tuple[int, ...]:
+        """Those that go when memory runs out, the first first: all but the named and the latest."""
+        return tuple(copy.pid for copy in self._recent[:-1])
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Of those that have one, the oldest first."""
         return tuple(self._named)
 
     def add(self, copy: Copy, name: str | None) -> None:
-        """Keep one; the oldest goes for it where there are too many."""
-        full = len(self.pids) >= self._most
-        if name is not None:
-            full = full and name not in self._named
-            self._named.pop(name, None)
-            self._named[name] = copy
-        else:
-            self._recent.append(copy)
-        if full:
-            self._drop_oldest(spared=copy)
-
-    def _drop_oldest(self, spared: Copy) -> None:
-        oldest = min((copy for copy in self if copy is not spared), key=lambda copy: copy.count)
-        self._recent = [copy for copy in self._recent if copy is not oldest]
-        for name in [name for name, copy in self._named.items() if copy is oldest]:
-            del self._named[name]
+        """Keep one; the oldest of its kind goes for it where there are too many."""
+        if name is None:
+            self._recent = [*self._recent, copy][-self._most :]
+            return
+        self._named.pop(name, None)
+        self._named[name] = copy
+        if len(self._named) > self._most_named:
+            self._named.popitem(last=False)
 
     def latest(self) -> Copy | None:
         """The one that was made last by itself."""
@@ -103,15 +122,22 @@ class Copies:
 
     def take(self, copy: Copy) -> None:
         """It is the live one from now on; what was made after it belongs to a state that is gone."""
-        self._recent = [other for other in self._recent if other.count < copy.count]
-        for name in [name for name, other in self._named.items() if other is copy]:
+        self._recent = [other for other in self._recent if other.order < copy.order]
+        self._drop_named(lambda other: other is copy)
+
+    def drop(self, pids: Collection[int]) -> int:
+        """These processes have ended; returns how many copies were among them."""
+        before = len(self.pids)
+        self._recent = [copy for copy in self._recent if copy.pid not in pids]
+        self._drop_named(lambda copy: copy.pid in pids)
+        return before - len(self.pids)
+
+    def _drop_named(self, is_gone: Callable[[Copy], bool]) -> None:
+        for name in [name for name, copy in self._named.items() if is_gone(copy)]:
             del self._named[name]
 
-    def forget_recent(self) -> None:
-        """None was made this time: an older one would be another state than is said."""
+    def begin_anew(self, note: str) -> None:
+        """Only what has a name is left, and is told with this note: executions are counted anew."""
         self._recent.clear()
-
-    def clear(self) -> None:
-        """They are gone."""
-        self._recent.clear()
-        self._named.clear()
+        for name, copy in self._named.items():
+            self._named[name] = replace(copy, moment=replace(copy.moment, note=note))

@@ -53,9 +53,9 @@ class ResultMessage:
     files: Mapping[str, str] = field(default_factory=dict)
     """Paths in the workspace, by MIME type, of forms that were too long to be sent; there may be no such file."""
     display: str | None = None
-    """The name under which the code can replace it."""
+    """The name under which the code can replace it; it replaces what has been shown under that name."""
     update: bool = False
-    """Whether it replaces what was shown under that name."""
+    """Whether it does nothing else."""
 
     @property
     def size(self) -> int:
@@ -128,13 +128,14 @@ class MessageReader:
         return message
 
     def _count(self, message: ResultMessage | ClearMessage) -> None:
+        if isinstance(message, ResultMessage) and message.main:
+            if self._main:
+                raise ProtocolError("a second main result in one execution")
+            self._main = True
+            return
         self._events += 1
         if self._events > MOST_EVENTS:
             raise ProtocolError(f"more than {MOST_EVENTS} results in one execution")
-        if isinstance(message, ResultMessage):
-            if message.main and self._main:
-                raise ProtocolError("a second main result in one execution")
-            self._main |= message.main
 
 
 def parse_message(frame: Mapping[str, Any], *, number: int, result_bytes: int) -> Message:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import enum
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from protocell._boxes.box import Exit
 from protocell._running.copies import CopyMessage
@@ -46,6 +47,20 @@ class Outcome:
     wall_seconds: float = 0.0
 
 
+class Line(Protocol):
+    """Where the calls of tools go that the code of one execution makes."""
+
+    far: socket.socket
+    """The code's end."""
+
+    @property
+    def most_bytes(self) -> int:
+        """Of the arguments of one call."""
+
+    def paused(self) -> float:
+        """Seconds so far that were not the code's own."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hooks:
     """Whom a turn tells what it sees, as it comes."""
@@ -55,3 +70,4 @@ class Hooks:
     on_stderr: OnOutput | None = None
     on_message: Callable[[Message], None] | None = None
     on_copy: Callable[[CopyMessage], None] | None = None
+    line: Line | None = None

@@ -30,12 +30,14 @@ async def ask(
         SandboxDiedError: it does not take the question.
     """
     box.send_with(wire.encode(request), descriptors)
+    box.owes = True
     return await listen(box, waiter)
 
 
 async def listen(box: KernelBox, waiter: Waiter) -> dict[str, Any]:
     """The next thing that the interpreter says; raises ProtocolError as ``ask``."""
     reader, deadline = wire.FrameReader(_MAX_ANSWER_BYTES), time.monotonic() + ANSWER_SECONDS
+    box.owes = True
     while await waiter.wait([box.channel.fileno(), box.notice], [], deadline):
         try:
             data = box.channel.recv(_READ_BYTES)
@@ -45,6 +47,7 @@ async def listen(box: KernelBox, waiter: Waiter) -> dict[str, Any]:
         except (OSError, wire.WireError) as error:
             raise ProtocolError(f"the interpreter answers nonsense: {error}") from error
         if frames:
+            box.owes = False
             return frames[0]
         if not data:
             break

@@ -46,6 +46,7 @@ _HUNG_UP_SECONDS = 1.0
 # or by init, which looks after what has used more than a little.
 _MEANWHILE_SECONDS = 0.002
 _WATCH_SECONDS = 0.02
+_PAUSE_SECONDS = 0.05  # between looks at a clock that stands still
 
 
 class Turn:
@@ -75,6 +76,7 @@ class Turn:
         self._board = Board(limits.results_bytes)
         self._outcome = Outcome(results=self._board.results)
         self._violation = ""
+        self._rights: list[int] = []  # descriptors that go with the first bytes
         self._asks_for_copy = hooks.on_copy is not None
         self._done = False
 
@@ -92,13 +94,22 @@ class Turn:
             "results_bytes": self._limits.results_bytes,
             "envs": dict(envs),
             "checkpoint": self._asks_for_copy,
+            # A signal that is there when the interpreter reads this may be late, or be meant for this.
+            "after_interrupt": self._box.was_interrupted,
         }
+        line = self._hooks.line
+        if line is not None:
+            request["tools"] = line.most_bytes
+            self._rights = [line.far.fileno()]
+        self._box.was_interrupted = False
         end = await self._talk(wire.encode(request), deadline, waiter)
         if end is None:
             self.pipes.drain()
             self._outcome.wall_seconds = time.monotonic() - started
             with suppress(SandboxDiedError):  # after its work was done: the next call says it
                 self._outcome.usage = await self._box.usage(waiter)
+                if not self._box.alive:  # it ended as soon as it was done
+                    self._outcome.exit = await self._box.ended(waiter)
         else:
             self._outcome.end = end
             self._outcome.violation = self._violation
@@ -124,7 +135,7 @@ class Turn:
         now = time.monotonic()
         self._agenda.put(now + _MEANWHILE_SECONDS, self._hooks.meanwhile)
         self._agenda.put(now + _WATCH_SECONDS, self._box.watch)
-        self._agenda.put(deadline, partial(self._stop, Stop.DEADLINE))
+        self._agenda.put(deadline, partial(self._come_due, deadline))
         return await self._listen(waiter)
 
     async def _listen(self, waiter: Waiter) -> End | None:
@@ -147,11 +158,21 @@ class Turn:
                 if end is not None or self._done:
                     return end
 
+    def _come_due(self, deadline: float) -> None:
+        """The time is over, but for what tools have taken of it meanwhile."""
+        line, now = self._hooks.line, time.monotonic()
+        due = deadline + (line.paused() if line is not None else 0.0)
+        if due <= now:
+            self._stop(Stop.DEADLINE)
+        else:
+            self._agenda.put(max(due, now + _PAUSE_SECONDS), partial(self._come_due, deadline))
+
     def _stop(self, why: Stop) -> None:
         """The first step of the ladder; the second comes when the time of grace is over."""
         if self._outcome.stop is None:
             self._agenda.put(time.monotonic() + self._limits.grace_seconds, lambda: End.STOPPED)
             self._outcome.stop = why  # after that, as Ctrl-C may come in between
+            self._box.was_interrupted = True
             self._box.interrupt()
             self._box.watch()  # so that who asks for the usage hears of it after the interrupt
 
@@ -194,7 +215,12 @@ class Turn:
         if not self._unsent:
             return
         try:
-            self._unsent = self._unsent[self._box.channel.send(self._unsent) :]
+            if self._rights:
+                sent = socket.send_fds(self._box.channel, [self._unsent], self._rights)
+                self._rights = []
+            else:
+                sent = self._box.channel.send(self._unsent)
+            self._unsent = self._unsent[sent:]
         except BlockingIOError:
             return
         except OSError:

@@ -31,6 +31,7 @@ class Terms:
     wall_seconds: float
     killed: bool
     is_over: bool = False  # the sandbox's own time
+    copies: int = 0  # checkpoints, whose memory counts
 
 
 def judge(outcome: Outcome, terms: Terms) -> Verdict:
@@ -43,22 +44,35 @@ def judge(outcome: Outcome, terms: Terms) -> Verdict:
         status, why = _judge_stop(outcome.stop, terms)
         why = f"{why}; it was interrupted (KeyboardInterrupt) and came to its end"
         return status, _with_kills(why, outcome.usage, terms)
+    if outcome.exit is not None and not terms.killed:
+        return _judge_end_after(outcome, outcome.exit, terms)
     failed = outcome.error is not None or bool(outcome.exit_code)
     kills = _kills(outcome.usage, terms)
     if kills:
         return ("out_of_memory" if failed else "ok"), kills
-    if outcome.error is not None:
-        return _judge_error(outcome.error, outcome.usage, terms)
+    if outcome.error is not None and outcome.exit_code is None:
+        return _judge_error(outcome.error, outcome.usage, terms.limits)
     if outcome.exit_code is not None:
         status = "error" if failed else "ok"
         return status, f"the code ended itself with exit code {outcome.exit_code} (SystemExit)"
     return "ok", "the code ran to its end"
 
 
+def _judge_end_after(outcome: Outcome, how: Exit, terms: Terms) -> Verdict:
+    """The code said that it was done, and its interpreter ended before anybody could look."""
+    done = (
+        "the code ran to its end"
+        if outcome.error is None
+        else f"the code raised {outcome.error.name}"
+    )
+    status, why = _judge_end(outcome, End.GONE, how, terms)
+    return status, f"{done}; then {why}"
+
+
 def _kills(usage: Mapping[str, Any], terms: Terms) -> str:
     """What the kernel ended for want of memory while the code itself went on; empty if nothing."""
     kills = int(usage.get("oom_kills", 0))
-    what = f"{kills} of the code's processes ended for want of memory: {_memory(terms.limits)}"
+    what = f"{kills} of the code's processes ended for want of memory: {_memory(terms)}"
     return what if kills else ""
 
 
@@ -67,10 +81,10 @@ def _with_kills(why: str, usage: Mapping[str, Any], terms: Terms) -> str:
     return f"{why}; {kills}" if kills else why
 
 
-def _judge_error(error: ErrorMessage, usage: Mapping[str, Any], terms: Terms) -> Verdict:
-    if _is_want_of_memory(error, int(usage.get("peak_memory", 0)), terms.limits):
+def _judge_error(error: ErrorMessage, usage: Mapping[str, Any], limits: Limits) -> Verdict:
+    if _is_want_of_memory(error, int(usage.get("peak_memory", 0)), limits):
         name = error.name if error.name == "MemoryError" else f"{error.name} {_NO_MEMORY}"
-        return "out_of_memory", f"an allocation failed with {name}: {_memory(terms.limits)}"
+        return "out_of_memory", f"an allocation failed with {name}: {want_of_memory(limits)}"
     return "error", f"the code raised {error.name}"
 
 
@@ -98,7 +112,7 @@ def _judge_end(outcome: Outcome, end: End, how: Exit, terms: Terms) -> Verdict:
     if how.cause == "gone" and not terms.killed:
         return "killed", _end_of_all(terms)
     if how.cause == "memory":
-        return "out_of_memory", f"the code was ended: {_memory(limits)}"
+        return "out_of_memory", f"the code was ended: {_memory(terms)}"
     if how.cause == "cpu":
         limit = format_seconds(limits.cpu_seconds)
         return "timeout", f"the code used more processor time than its limit cpu_seconds, {limit}"
@@ -130,18 +144,25 @@ def judge_command(outcome: Outcome, terms: Terms) -> tuple[Status, str, int | No
     how = outcome.exit
     if how is None or outcome.end is None or outcome.end is not End.GONE or how.cause is not None:
         ended = Exit("gone", 0, {}) if how is None else how
-        return *_judge_end(outcome, outcome.end or End.GONE, ended, terms), None
+        status, why = _judge_end(outcome, outcome.end or End.GONE, ended, terms)
+        is_told = status == "out_of_memory"
+        return status, why if is_told else _with_kills(why, ended.usage, terms), None
     exit_code = os.waitstatus_to_exitcode(how.status)
     if exit_code < 0:
         exit_code = 128 - exit_code  # as of shells
     if outcome.stop is not None:
         status, why = _judge_stop(outcome.stop, terms)
-        return status, f"{why}; it was interrupted and ended with exit code {exit_code}", exit_code
-    return (
-        "ok" if exit_code == 0 else "error",
-        f"the command ended with exit code {exit_code}",
-        exit_code,
-    )
+        why = f"{why}; it was interrupted and ended with exit code {exit_code}"
+        return status, _with_kills(why, how.usage, terms), exit_code
+    status, why = _judge_exit(exit_code, terms, how.usage)
+    return status, why, exit_code
+
+
+def _judge_exit(exit_code: int, terms: Terms, usage: Mapping[str, Any]) -> Verdict:
+    why = f"the command ended with exit code {exit_code}"
+    if kills := _kills(usage, terms):
+        return ("out_of_memory" if exit_code else "ok"), f"{why}; {kills}"
+    return ("error" if exit_code else "ok"), why
 
 
 def _judge_stop(stop: Stop, terms: Terms) -> Verdict:
@@ -160,8 +181,15 @@ def _own_end(status: int) -> str:
     return f"the code ended its own interpreter with exit code {code} (os._exit or the like)"
 
 
-def _memory(limits: Limits) -> str:
+def want_of_memory(limits: Limits) -> str:
+    """The limit, and that it was too low."""
     return f"it needed more memory than its limit memory_bytes, {format_size(limits.memory_bytes)}"
+
+
+def _memory(terms: Terms) -> str:
+    counted = "its checkpoint" if terms.copies == 1 else f"its {terms.copies} checkpoints"
+    also = f" (what {counted} held is counted)" if terms.copies else ""
+    return want_of_memory(terms.limits) + also
 
 
 def error_of(outcome: Outcome) -> ExecutionError | None:

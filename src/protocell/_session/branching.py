@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
@@ -21,7 +22,9 @@ from protocell._boxes.kernel_box import KernelBox
 from protocell._running.copies import read_copy
 from protocell._running.talk import ask, listen
 from protocell._waiter import Waiter
-from protocell.errors import CheckpointError
+from protocell.errors import CheckpointError, ProtocolError
+
+_MOMENT_SECONDS = 1.0  # between the end of its channel and init's word on its end
 
 
 class _Streams(NamedTuple):
@@ -32,28 +35,48 @@ class _Streams(NamedTuple):
     stderr: int
 
 
-async def branch(
-    box: KernelBox, count: int, folders: list[str] | None, number: int, waiter: Waiter
-) -> list[KernelBox]:
-    """``count`` copies of the interpreter in this box; ``folders`` are theirs to work in.
+class Order(NamedTuple):
+    """What is wanted of the interpreter."""
+
+    copies: int
+    folders: list[str] | None
+    """Theirs to work in, with copies of the files of the present one; None: all stay in that."""
+    memory: int
+    """Bytes that the copies of the files may take of it."""
+    number: int
+    """Of the question."""
+
+
+async def branch(box: KernelBox, order: Order, waiter: Waiter) -> list[KernelBox]:
+    """So many copies of the interpreter in this box.
 
     Raises:
         CheckpointError: it cannot be copied now; the message says why.
         ProtocolError, SandboxDiedError: it does not answer as ours does.
     """
     with ExitStack() as undo, ExitStack() as near_ends:
-        request = {"op": "fork", "id": number, "folders": folders}
-        near = await _fork(box, count, request, waiter, near_ends)
+        request = {"op": "fork", "id": order.number, "folders": order.folders}
+        request["memory"] = order.memory
+        near = await _fork(box, order.copies, request, waiter, near_ends)
         boxes = []
         for pid, streams in near:
             boxes.append(_adopt(box, pid, streams))
             undo.callback(boxes[-1].close)
         for made in boxes:
-            detail = read_copy(await listen(made, waiter), number).detail
-            if detail:
-                raise CheckpointError(f"a branch could not go on: {detail}")
+            await _hear(made, order.number, waiter)
         undo.pop_all()
     return boxes
+
+
+async def _hear(made: KernelBox, number: int, waiter: Waiter) -> None:
+    """Have a branch say that it goes on; what is wrong with it is nothing against its origin."""
+    try:
+        detail = read_copy(await listen(made, waiter), number).detail
+    except ProtocolError as error:
+        why = await _end_of(made, waiter) or str(error)
+        raise CheckpointError(f"a branch could not go on: {why}") from error
+    if detail:
+        raise CheckpointError(f"a branch could not go on: {detail}")
 
 
 async def _fork(
@@ -74,6 +97,14 @@ async def _fork(
     if len(message.pids) != count:
         raise CheckpointError(f"no branch was made: {message.detail}")
     return list(zip(message.pids, near, strict=True))
+
+
+async def _end_of(made: KernelBox, waiter: Waiter) -> str:
+    """How a branch has ended that says nothing; nothing if it lives."""
+    if not await waiter.wait([made.notice], [], time.monotonic() + _MOMENT_SECONDS):
+        return ""
+    how = await made.ended(waiter)
+    return "it ended" if how.cause != "memory" else "it needed more memory than memory_bytes"
 
 
 def _streams() -> tuple[_Streams, _Streams]:
@@ -98,5 +129,5 @@ def _adopt(box: KernelBox, pid: int, streams: _Streams) -> KernelBox:
     channel, stdout, stderr = map(os.dup, streams)
     made.take_streams(channel, stdout, stderr, given[0])
     made.workspace = os.dup(box.workspace)
-    made.enforced, made.kills = box.enforced, box.kills
+    made.enforced, made.tree.kills = box.enforced, box.tree.kills
     return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import posixpath
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ MAX_TIMEOUT_SECONDS = 24 * 3600.0
 MAX_COMMAND_BYTES = 64 * 1024
 MOST_CHECKPOINTS = 3
 _MOST_KEPT = 64
+_MOST_METADATA = 100
 _MAX_ENVS = 1000
 _MAX_ENVS_BYTES = 96 * 1024
 
@@ -89,7 +91,43 @@ def folder(cwd: object) -> str | None:
         return None
     if not isinstance(cwd, str) or not cwd or "\0" in cwd or len(cwd) > 4096:
         raise PolicyError(f"cwd is {cwd!r:.80}; allowed is the path of a folder in the sandbox")
-    return posixpath.join(HOME, cwd)
+    if cwd == "~" or cwd.startswith("~/"):
+        cwd = cwd[2:].lstrip("/")
+    return posixpath.join(HOME, cwd).rstrip("/") or "/"
+
+
+def below_home(path: str | None) -> str:
+    """What a whole path is below the workspace; nothing if it is not there, or goes up."""
+    if path is None or not path.startswith(f"{HOME}/") or ".." in path.split("/"):
+        return ""
+    return "/".join(part for part in path.removeprefix(HOME).split("/") if part not in ("", "."))
+
+
+def metadata(given: object) -> dict[str, str]:
+    """What is only kept; raises PolicyError."""
+    allowed = f"a mapping of at most {_MOST_METADATA} names (str) to text (str)"
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping) or len(given) > _MOST_METADATA:
+        raise PolicyError(f"metadata is {given!r:.60}; allowed is {allowed}")
+    for name, value in given.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise PolicyError(f"metadata has {name!r:.60}: {value!r:.60}; allowed is {allowed}")
+    return dict(given)
+
+
+def callback(name: str, given: object, *, awaited: bool = False) -> None:
+    """Raises PolicyError if it is nothing to be called, or something that nobody would await."""
+    if given is None:
+        return
+    if not callable(given):
+        raise PolicyError(
+            f"{name} is {given!r:.60}; allowed is a function of one argument, or None"
+        )
+    called = type(given).__call__  # of an object that can be called
+    if not awaited and (inspect.iscoroutinefunction(given) or inspect.iscoroutinefunction(called)):
+        what = "a coroutine function, which AsyncSandbox alone awaits"
+        raise PolicyError(f"{name} is {what}; pass a plain function")
 
 
 def kept(checkpoints: object) -> int:

@@ -14,7 +14,7 @@ import time
 import weakref
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -25,49 +25,19 @@ from protocell._boxes.zygote import Beside
 from protocell._running.command import Command
 from protocell._running.copies import MOST_BRANCHES
 from protocell._session import checks
-from protocell._session.branching import branch
+from protocell._session.branching import Order, branch
+from protocell._session.choices import Choices
 from protocell._session.core import Core
 from protocell._session.lifecycle import Manner, kernel_box
+from protocell._session.members import Member, clear, given, memory_for_files
+from protocell._session.patience import Patience
 from protocell._waiter import Waiter
-from protocell._workspace.place import Place
+from protocell._workspace.tree import BRANCHES
 from protocell.errors import ClosedError, PolicyError, SetupError
 from protocell.policy import Policy
 from protocell_guest.plan import HOME
 
 MOST_CONTEXTS = 32
-_BRANCHES = ".branches"
-_MOST_METADATA = 100
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choices:
-    """What the maker of a sandbox chose for it."""
-
-    envs: Mapping[str, str] | None = None
-    cwd: str | None = None
-    timeout: float | None = None
-    metadata: Mapping[str, str] | None = None
-    checkpoints: bool | int = False
-
-    def check(self) -> None:
-        """Raises PolicyError."""
-        checks.variables(self.envs)
-        checks.seconds(self.timeout, 1.0)
-        checks.folder(self.cwd)
-        checks.kept(self.checkpoints)
-        given: object = self.metadata or {}
-        if not isinstance(given, Mapping) or len(given) > _MOST_METADATA:
-            raise PolicyError("metadata is not a mapping of at most 100 names to text")
-
-
-@dataclass(eq=False)
-class Member:
-    """One context of a sandbox."""
-
-    id: str
-    core: Core
-    cwd: str
-    home: Member | None = None  # of a branch: the context that it lives with, and ends with
 
 
 class House:
@@ -76,13 +46,15 @@ class House:
     def __init__(self, policy: Policy | None, waiter: Waiter, choices: Choices) -> None:
         choices.check()
         self.id = secrets.token_hex(10)
-        self.metadata = dict(choices.metadata or {})
+        self.metadata = checks.metadata(choices.metadata)
         self.started_at = datetime.now(UTC)
         self._waiter = waiter
         self.envs = checks.variables(choices.envs)
         self._ends_at = None if choices.timeout is None else time.monotonic() + choices.timeout
+        self._desk = choices.desk()
         manner = self._manner(choices.envs, choices.cwd, choices.checkpoints)
-        self.main = Member("default", Core(policy, waiter, manner), choices.cwd or HOME)
+        core = Core(policy, waiter, replace(manner, makes_cwd=True))
+        self.main = Member("default", core, manner.cwd or HOME, manner.checkpoints)
         self._others: dict[str, Member] = {}
         self.commands: weakref.WeakSet[Command] = weakref.WeakSet()  # that may still run
         _LIVING.add(self)
@@ -98,7 +70,16 @@ class House:
             cwd=checks.folder(cwd),
             checkpoints=checks.kept(checkpoints),
             ends_at=lambda: self._ends_at,
+            desk=self._desk,
         )
+
+    def __str__(self) -> str:
+        if self.main.core.is_closed:
+            return f"id={self.id!r}, closed"
+        if self.main.core.place is None:
+            return f"id={self.id!r}, not made yet"
+        what = "running" if self.is_running else "ended"
+        return f"id={self.id!r}, {what}, {len(self.members())} contexts"
 
     # -- contexts ---------------------------------------------------------------------------------
 
@@ -124,17 +105,18 @@ class House:
         cwd: str | None = None,
         envs: Mapping[str, str] | None = None,
         *,
-        checkpoints: bool | int = False,
+        checkpoints: bool | int | None = None,
     ) -> Member:
-        """One more interpreter, beside the others."""
+        """One more interpreter, beside the others; with checkpoints as the first one, unless it is said."""
         self._check_room(1)
+        kept = self.main.checkpoints if checkpoints is None else checkpoints
         manner = replace(
-            self._manner(envs, cwd, checkpoints),
+            self._manner(envs, cwd, kept),
             launch=self._launch_beside,
             origin=lambda: self.main.core.place,
         )
         core = Core(self.policy, self._waiter, manner)
-        member = Member(secrets.token_hex(8), core, cwd or HOME)
+        member = Member(secrets.token_hex(8), core, manner.cwd or HOME, manner.checkpoints)
         try:
             await core.open()
         except BaseException:
@@ -161,64 +143,113 @@ class House:
             made = await launch(self.policy, waiter, Beside(box.name, workspace))
         finally:
             os.close(workspace)
-        kernel_box(made, "further contexts").kills = box.kills
+        kernel_box(made, "further contexts").tree.kills = box.tree.kills
         return made
 
+    # -- branches ---------------------------------------------------------------------------------
+
     async def fork(
-        self, member: Member, count: int, *, copied: bool, waiter: Waiter
+        self,
+        member: Member,
+        count: int,
+        waiter: Waiter,
+        *,
+        copied: bool,
+        checkpoints: bool | int | None = None,
     ) -> list[Member]:
         """Copies of a live interpreter, each a context of its own."""
         if type(count) is not int or not 1 <= count <= MOST_BRANCHES:
             raise PolicyError(f"n is {count!r}; allowed is 1 to {MOST_BRANCHES}")
+        kept = member.checkpoints if checkpoints is None else checks.kept(checkpoints)
         self._check_room(count)
         names = [secrets.token_hex(8) for _ in range(count)]
-        folders = [f"{HOME}/{_BRANCHES}/{name}" for name in names] if copied else None
+        folders = [f"{BRANCHES}/{name}" for name in names] if copied else []
         core = member.core
-        async with core.interpreter("branches") as box:
-            boxes = await branch(box, count, folders, core.count, waiter)
-            with ExitStack() as undo:
-                for name, made in zip(names, boxes, strict=True):
-                    undo.callback(self._others.pop, name, None)
-                    undo.callback(made.close)
-                await waiter.apart(partial(_accept, core.place, folders or []))
-                members = [
-                    self._add_branch(name, made, member, folders[at] if folders else member.cwd)
-                    for at, (name, made) in enumerate(zip(names, boxes, strict=True))
-                ]
-                for each in members:  # so that it can be ended before it was ever used
-                    await each.core.open()
-                undo.pop_all()
+        async with core.interpreter("branches") as (box, patience):
+            place = await core.open()
+            place.set_apart(folders)
+            whole = [f"{HOME}/{folder}" for folder in folders] or None
+            order = Order(count, whole, await memory_for_files(place, core), core.count)
+            try:
+                boxes = await branch(box, order, patience)
+                each = [*folders] if copied else [member.folder] * count
+                made = zip(names, boxes, each, strict=True)
+                return await self._added([*made], member, kept, patience, is_own=copied)
+            except BaseException:
+                for folder in folders:
+                    await waiter.apart(partial(clear, [place], folder))
+                raise
+
+    async def _added(
+        self,
+        made: list[tuple[str, KernelBox, str | None]],
+        parent: Member,
+        checkpoints: int,
+        patience: Patience,
+        *,
+        is_own: bool,
+    ) -> list[Member]:
+        members = []
+        with ExitStack() as undo:
+            for _, box, _ in made:
+                undo.callback(box.close)
+            for name, box, folder in made:
+                undo.callback(self._others.pop, name, None)
+                cwd = f"{HOME}/{folder}" if is_own else parent.cwd
+                member = self._add_branch(name, box, parent, cwd, checkpoints)
+                member.folder = folder
+                place = await member.core.open()  # so that it can be ended before it was ever used
+                place.folder = folder or ""
+                if is_own:
+                    await patience.apart(place.accept_own)
+                members.append(member)
+            patience.give_in()  # whose caller was torn away shall leave none behind
+            undo.pop_all()
         return members
 
-    def _add_branch(self, name: str, box: KernelBox, parent: Member, cwd: str) -> Member:
+    def _add_branch(
+        self, name: str, box: KernelBox, parent: Member, cwd: str, checkpoints: int
+    ) -> Member:
         manner = Manner(
             envs=parent.core.envs,
             cwd=cwd,
+            makes_cwd=True,
+            checkpoints=checkpoints,
+            desk=self._desk,
             is_branch=True,
             ends_at=lambda: self._ends_at,
             count=parent.core.count,
-            launch=partial(_given, box),
+            now=parent.core.now,
+            launch=partial(given, box),
             origin=lambda: self.main.core.place,
         )
         core = Core(self.policy, self._waiter, manner)
-        member = Member(name, core, cwd, parent.home or parent)
+        member = Member(name, core, cwd, checkpoints, parent.home or parent)
         self._others[name] = member
         return member
 
-    def remove(self, member: Member) -> None:
-        """End a context with its branches; the first one is the sandbox itself."""
+    async def remove(self, member: Member, waiter: Waiter) -> None:
+        """End a context with its branches and their folders; the first one is the sandbox itself."""
         if member is self.main:
             raise PolicyError("the default context is the sandbox itself; use kill()")
         for other in [each for each in self._others.values() if each.home is member]:
-            self.remove(other)
+            await self.remove(other, waiter)
         member.core.close()
         self._others.pop(member.id, None)
+        folder = member.folder
+        if folder is None or any(other.folder == folder for other in self._others.values()):
+            return
+        # First by the init that has just been told to end the branch, and has done so before it removes anything.
+        places = [home.core.place for home in (member.home or self.main, self.main)]
+        await waiter.apart(partial(clear, places, folder))
 
     # -- life -------------------------------------------------------------------------------------
 
-    def set_timeout(self, seconds: float) -> None:
-        """From now on the whole sandbox has so long; it ends then, whatever runs."""
-        self._ends_at = time.monotonic() + checks.seconds(seconds, 1.0)
+    def set_timeout(self, seconds: float | None) -> None:
+        """From now on the whole sandbox has so long, or no end of its own; it ends then, whatever runs."""
+        wanted = None if seconds is None else checks.seconds(seconds, 1.0)
+        self.main.core.check_kernel("timeouts of a sandbox")
+        self._ends_at = None if wanted is None else time.monotonic() + wanted
         for member in self.members():
             member.core.set_deadline()
 
@@ -240,16 +271,6 @@ class House:
             command.kill()
         for member in reversed([self.main, *self._others.values()]):
             member.core.close()
-
-
-def _accept(place: Place | None, folders: list[str]) -> None:
-    if place is not None:
-        for path in folders:
-            place.accept_folder(path)
-
-
-async def _given(box: Box, _waiter: Waiter) -> Box:
-    return box
 
 
 _LIVING: weakref.WeakSet[House] = weakref.WeakSet()

@@ -9,20 +9,30 @@ import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from protocell._boxes.box import Box
 from protocell._boxes.kernel_box import KernelBox
 from protocell._boxes.launch import launch, prepare_next
 from protocell._running.bell import Bell
+from protocell._running.copies import BEGINNING, Moment
 from protocell._running.talk import ask
+from protocell._session import checks
 from protocell._session.revival import Revival
 from protocell._session.turns import Turns
 from protocell._waiter import Waiter
 from protocell._workspace.place import Place
-from protocell.errors import ClosedError, PolicyError, UnsupportedError
+from protocell.errors import ClosedError, PolicyError, SandboxDiedError, UnsupportedError
 from protocell.policy import Policy
 
+if TYPE_CHECKING:
+    from protocell._broker.desk import Desk
+
 DEFAULT_POLICY = Policy()
+_CLOSED = "this sandbox was closed or killed; make a new one"
+_REMOVED = "this context was removed, or its sandbox was closed; make a new one"
+OVER = "the sandbox's own time was up; its variables and files are lost, make a new one"
 Launch = Callable[[Waiter], Awaitable[Box]]
 
 
@@ -35,9 +45,12 @@ class Manner:
     cwd: str | None = None  # absolute
     checkpoints: int = 0  # how many are kept; 0: none is made before an execution
     count: int = 0  # executions before the first
+    now: Moment = BEGINNING  # the state of the variables that it begins with
     launch: Launch | None = None  # how its box is had; None: as a sandbox of its own
     origin: Callable[[], Place | None] | None = None  # whose workspace it shares
     ends_at: Callable[[], float | None] = lambda: None  # of time.monotonic
+    makes_cwd: bool = False  # if it is below the workspace and not there
+    desk: Desk | None = None  # where the calls of tools that its code makes are taken
     is_branch: bool = False  # a copy: it begins in the folder and with the variables that it has
 
 
@@ -60,6 +73,8 @@ class Lifecycle:
         self._closed = False
         self._wait_seconds = 0.0
         self.count = self._manner.count
+        # What its interpreter was told of tools; None: an interpreter that was told something else, or nothing.
+        self.offered: list[dict[str, Any]] | None = None
 
     # -- life -------------------------------------------------------------------------------------
 
@@ -129,18 +144,48 @@ class Lifecycle:
         if self._manner.ends_at() is not None:
             self._tell_deadline(box)
         if self._manner.checkpoints:
-            self._revival = Revival(kernel_box(box, "checkpoints"), most=self._manner.checkpoints)
+            self.revive(kernel_box(box, "checkpoints"))
         if not self._manner.is_branch:
             await self._apply(box)
+
+    @property
+    def revival(self) -> Revival | None:
+        """What it can go back to."""
+        return self._revival
+
+    def revive(self, box: KernelBox) -> Revival:
+        """As ``revival``, made for a context that has none yet."""
+        if self._revival is None:
+            most = self._manner.checkpoints or checks.MOST_CHECKPOINTS
+            named = max(most, checks.MOST_CHECKPOINTS)
+            self._revival = Revival(box, most=most, most_named=named)
+        return self._revival
+
+    async def _offer_tools(self, box: Box) -> None:
+        """Have the code find the tools that there are now, if it does not yet."""
+        desk = self._manner.desk
+        if desk is None:
+            return
+        cards = await desk.cards(self.waiter)
+        if self.offered != cards:
+            request = {"op": "tools", "id": self.count, "cards": cards}
+            await ask(kernel_box(box, "tools"), request, self.waiter)
+            self.offered = cards
 
     async def _apply(self, box: Box) -> None:
         envs, cwd = self._manner.envs, self._manner.cwd
         if not envs and cwd is None:
             return
+        if self._manner.makes_cwd and (name := checks.below_home(cwd)):
+            making = {"op": "file", "do": "make_dir", "path": name}
+            await self.waiter.apart(
+                partial(box.ask, making)
+            )  # if it fails, the next answer says so
         request = {"op": "settle", "id": self.count, "envs": dict(envs), "cwd": cwd or "."}
         answer = await ask(kernel_box(box, "envs and cwd"), request, self.waiter)
         if answer.get("detail") is not None:
-            raise PolicyError(f"cwd is {cwd!r}; there is no such folder in the sandbox")
+            advice = "make it before, with files.make_dir()"
+            raise PolicyError(f"cwd is {cwd!r}; there is no such folder in the sandbox; {advice}")
 
     def set_deadline(self) -> None:
         """Tell init when the sandbox's time is up, if it is there."""
@@ -150,7 +195,7 @@ class Lifecycle:
     def _tell_deadline(self, box: Box) -> None:
         ends_at = self._manner.ends_at()
         left = None if ends_at is None else max(0.0, ends_at - time.monotonic())
-        kernel_box(box, "a timeout of the sandbox").set_deadline(left)
+        kernel_box(box, "timeouts of a sandbox").set_deadline(left)
 
     def _prepare_next(self) -> None:
         """Have sandboxes made for the next callers, when it does not hold up this one."""
@@ -158,13 +203,20 @@ class Lifecycle:
             self._owes_next = False
             prepare_next(self.policy)
 
+    def check_kernel(self, what: str) -> None:
+        """Raises UnsupportedError where no init is asked for, as ``kernel_box``."""
+        if self.policy.isolation == "process":
+            raise unsupported(what)
+
     def check_usable(self) -> None:
-        """Raises ClosedError where it is not."""
+        """Raises ClosedError where it is not, SandboxDiedError where its time is up."""
         if self._closed:
-            raise ClosedError("this sandbox was closed or killed; make a new one")
+            raise ClosedError(_CLOSED if self._manner.origin is None else _REMOVED)
         if self._owner != os.getpid():
             message = "this sandbox belongs to the process from which this one was forked"
             raise ClosedError(f"{message}; make a new one here")
+        if self.is_over:
+            raise SandboxDiedError(OVER)
 
     @asynccontextmanager
     async def turn(self, waiter: Waiter, *, wait: bool) -> AsyncIterator[None]:
@@ -173,6 +225,10 @@ class Lifecycle:
         try:
             async with self._turns.turn(waiter, wait=wait, advice=advice):
                 yield
+        except SandboxDiedError as error:
+            if self.is_over:
+                raise SandboxDiedError(OVER) from error
+            raise
         finally:
             if self._closed:
                 self.close()
@@ -216,5 +272,10 @@ def kernel_box(box: Box, what: str) -> KernelBox:
     """The box with all that only an init can do; raises UnsupportedError where there is none."""
     if isinstance(box, KernelBox):
         return box
+    raise unsupported(what)
+
+
+def unsupported(what: str) -> UnsupportedError:
+    """It needs an init, and there is none."""
     message = f'{what} need isolation="kernel"; this sandbox was asked for with isolation="process"'
-    raise UnsupportedError(message, missing=(what,), remedy='use Policy(isolation="kernel")')
+    return UnsupportedError(message, missing=(what,), remedy='use Policy(isolation="kernel")')

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from protocell._running.messages import ErrorMessage, Message, ResultMessage
 from protocell._running.output import decoded
+from protocell._session import checks
 from protocell.execution import ExecutionError
 from protocell.result import Result
 
@@ -23,6 +24,11 @@ class Listeners:
     on_stderr: OnText | None = None
     on_result: OnResult | None = None
     on_error: OnError | None = None
+
+    def __post_init__(self) -> None:
+        """Raises PolicyError if one is nothing to be called."""
+        for each in fields(self):
+            checks.callback(each.name, getattr(self, each.name))
 
     def for_stdout(self) -> Callable[[bytes], None] | None:
         """Bytes in, text out."""

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from protocell._running.command import Command, Order
 from protocell._session import checks
 from protocell._session.house import House
-from protocell._session.lifecycle import kernel_box
+from protocell._session.lifecycle import OVER, kernel_box
 from protocell._session.listeners import OnText
 from protocell._waiter import Waiter
+from protocell.errors import SandboxDiedError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,8 @@ async def start(
 ) -> Command:
     """Start one; in the background it has the time that is given or all that the sandbox has."""
     checks.check_command(command)
+    checks.callback("on_stdout", wishes.on_stdout)
+    checks.callback("on_stderr", wishes.on_stderr)
     limits = house.policy.limits
     endless = background and wishes.timeout is None
     seconds = None if endless else checks.seconds(wishes.timeout, limits.wall_seconds)
@@ -42,6 +45,11 @@ async def start(
         is_over=lambda: house.main.core.is_over,
     )
     place = await house.main.core.open()
-    made = await Command.start(kernel_box(place.box, "commands"), limits, order, waiter)
+    try:
+        made = await Command.start(kernel_box(place.box, "commands"), limits, order, waiter)
+    except SandboxDiedError as error:
+        if house.main.core.is_over:
+            raise SandboxDiedError(OVER) from error
+        raise
     house.commands.add(made)
     return made

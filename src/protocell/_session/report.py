@@ -8,6 +8,7 @@ from protocell._running.turn import Turn
 from protocell._running.verdict import Terms, error_of, judge, usage_of
 from protocell._session.listeners import result_of
 from protocell._workspace.place import Place
+from protocell.calls import ToolCall
 from protocell.errors import FileError
 from protocell.execution import Execution, Logs, State
 from protocell.files import FileSet
@@ -26,6 +27,8 @@ class Report:
         self.state: State = "kept"
         self.state_reason = ""
         self.files = FileSet()
+        self.calls: list[ToolCall] = []
+        self.copies = 0  # whose memory counts
         self.killed = self.is_over = False  # by the caller; with the sandbox's own time
 
     async def scan(self, place: Place) -> None:
@@ -42,6 +45,7 @@ class Report:
             wall_seconds=self._wall_seconds,
             killed=self.killed,
             is_over=self.is_over,
+            copies=self.copies,
         )
         status, reason = judge(self.outcome, terms)
         return Execution(
@@ -60,4 +64,5 @@ class Report:
             execution_count=count,
             usage=usage_of(self.outcome, wait_seconds),
             enforced=self._box.enforced,
+            tool_calls=self.calls,
         )

@@ -8,7 +8,12 @@ of the context but its frozen copies, and wakes one.  It says on the channel tha
 dropped what its original had not read; what the original left there was dropped before by us.  A copy that
 does not say so is ended, and the variables are lost.
 
-How many copies there are is bounded; the oldest goes first.  Their memory counts as the sandbox's.
+How many copies there are is bounded, for those with names and those without apart; the oldest goes first.
+Their memory counts as the sandbox's.  Where it runs out, those without a name go before the code does, the
+oldest first, but for the latest one (``protocell_guest.requests``), and it is said.
+
+A copy has the channel and the pipes of the interpreter that it was made of.  Where a fresh interpreter takes
+that one's place, the box keeps them (a *line*) for as long as there is a copy that has them.
 """
 
 from __future__ import annotations
@@ -16,7 +21,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from protocell._boxes.kernel_box import KernelBox
-from protocell._running.copies import Copies, Copy, CopyMessage, read_copy
+from protocell._running.copies import Copies, Copy, CopyMessage, Moment, read_copy
 from protocell._running.talk import ask, discard, listen
 from protocell._waiter import Waiter
 from protocell.errors import CheckpointError, ProtocolError, SandboxDiedError
@@ -27,10 +32,12 @@ _AWAKE = {"event": "resumed"}
 class Revival:
     """The frozen copies of one context, and what is known of them."""
 
-    def __init__(self, box: KernelBox, *, most: int) -> None:
+    def __init__(self, box: KernelBox, *, most: int, most_named: int) -> None:
         self._box = box
-        self._copies = Copies(most)
+        self._copies = Copies(most, most_named)
+        self._made = 0
         self.why_not = "no checkpoint was made"
+        self.absent = ""  # why none was made before the present execution; empty if one was
         box.keep_copies()
 
     @property
@@ -38,23 +45,40 @@ class Revival:
         """Of the checkpoints that have one, the oldest first."""
         return self._copies.names
 
-    def take(self, message: CopyMessage, count: int, name: str | None = None) -> None:
-        """The interpreter says that it has left a copy, or why not."""
+    @property
+    def count(self) -> int:
+        """How many checkpoints there are."""
+        return len(self._copies.pids)
+
+    def take(self, message: CopyMessage, moment: Moment, name: str | None = None) -> None:
+        """The interpreter says that it has left a copy of this state, or why not."""
+        if name is None:
+            self.absent = message.detail if not message.pids else ""
         if not message.pids:
             self.why_not = f"no checkpoint was made: {message.detail}"
-            if name is None:
-                self._copies.forget_recent()
         else:
             self.why_not = "no checkpoint is left"
-            self._box.copies += 1
-            self._copies.add(Copy(message.pids[0], count), name)
+            self._box.tree.copies += 1
+            self._made += 1
+            copy = Copy(message.pids[0], moment, self._made, self._box.line)
+            self._copies.add(copy, name)
         self._spare()
 
     def _spare(self) -> None:
         # init has to know of each: it ends those only that it knows of, may end the code at any time, and takes
         # what is not said to be a branch's for the first interpreter's.
         self._box.kept = self._copies.pids
-        self._box.spare()
+        self._box.spare(self._copies.spendable)
+        self._box.keep_lines({copy.line for copy in self._copies})
+
+    def give_up(self) -> int:
+        """Forget those that went for want of memory; returns how many."""
+        gone, self._box.tree.fallen = self._box.tree.fallen, []
+        count = self._copies.drop(gone)
+        if count:
+            self.why_not = "the checkpoint was given up for want of memory"
+            self._box.kept = self._copies.pids
+        return count
 
     async def restore(self, waiter: Waiter) -> Copy | None:
         """Go on from the latest copy that is there; None if there is none."""
@@ -63,38 +87,44 @@ class Revival:
                 return copy
         return None
 
-    async def go_back(self, name: str | None, count: int, waiter: Waiter) -> Copy:
-        """End the interpreter and go on from a copy: one with a name, or the latest.
+    async def undo(self, now: Moment, waiter: Waiter) -> Moment:
+        """End the interpreter and go on from the state before its last execution.
 
         Raises:
             CheckpointError: there is none, or it is gone; in the second case the variables are lost.
         """
-        copy = self._copies.latest() if name is None else self._copies.named(name)
+        copy = self._copies.latest()
+        if copy is None or copy.moment.serial != now.before:
+            raise CheckpointError(f"there is nothing to go back to: {self.why_not}")
+        await self._go_on_from(copy, waiter)
+        return copy.moment
+
+    async def go_back(self, name: str, number: int, waiter: Waiter) -> Moment:
+        """End the interpreter and go on from the copy with this name; raises as ``undo``."""
+        copy = self._copies.named(name)
         if copy is None:
-            raise CheckpointError(self._missing(name))
+            there = ", ".join(map(repr, self.names)) or "none"
+            raise CheckpointError(f"there is no checkpoint {name!r}; there are: {there}")
+        await self._go_on_from(copy, waiter)
+        # So that one can go back there again.
+        await self.checkpoint(name, number, copy.moment, waiter)
+        return copy.moment
+
+    async def _go_on_from(self, copy: Copy, waiter: Waiter) -> None:
         if not await self._wake(copy, waiter):
             raise CheckpointError(
                 "that checkpoint is gone (its code ended it); the variables are lost"
             )
-        if name is not None:  # so that one can go back there again
-            await self.checkpoint(name, count, waiter)
-        return copy
 
-    def _missing(self, name: str | None) -> str:
-        if name is None:
-            return f"there is nothing to go back to: {self.why_not}"
-        there = ", ".join(map(repr, self.names)) or "none"
-        return f"there is no checkpoint {name!r}; there are: {there}"
-
-    async def checkpoint(self, name: str, count: int, waiter: Waiter) -> None:
-        """Leave a copy with a name.
+    async def checkpoint(self, name: str, number: int, moment: Moment, waiter: Waiter) -> None:
+        """Leave a copy of this state with a name.
 
         Raises:
             CheckpointError: the interpreter cannot be copied now; the message says why.
         """
-        answer = await ask(self._box, {"op": "checkpoint", "id": count}, waiter)
-        message = read_copy(answer, count)
-        self.take(message, count, name)
+        answer = await ask(self._box, {"op": "checkpoint", "id": number}, waiter)
+        message = read_copy(answer, number)
+        self.take(message, moment, name)
         if not message.pids:
             raise CheckpointError(f"no checkpoint was made: {message.detail}")
 
@@ -104,6 +134,7 @@ class Revival:
             box.end()
         # Also of one that is being ended: what it still says is not the copy's.
         await box.ended(waiter)
+        box.go_back_to(copy.line)
         discard(box)
         self._copies.take(copy)
         # It must be among those that are spared until it lives.
@@ -124,7 +155,7 @@ class Revival:
             await box.ended(waiter)
         return False
 
-    def clear(self) -> None:
-        """None of them can be gone back to any more."""
-        self._copies.clear()
-        self._box.kept = ()
+    def begin_anew(self) -> None:
+        """A fresh interpreter, whose executions are counted from the first: those with names are left."""
+        self._copies.begin_anew(", before the restart")
+        self._spare()

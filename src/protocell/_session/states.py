@@ -8,6 +8,7 @@ from typing import Any
 from protocell._printable import printable_line
 from protocell._running.talk import ask
 from protocell._session.core import Core
+from protocell._session.revival import Revival
 from protocell._workspace.snapshot import put_back, take
 from protocell.errors import CheckpointError, PolicyError, ProtocolError
 from protocell.variables import Variable, Variables
@@ -22,11 +23,11 @@ _FIELDS = {"name", "type", "shape", "size", "preview"}
 async def checkpoint(core: Core, name: str, *, files: bool) -> None:
     """Leave a frozen copy with this name, and one of the workspace if that is wanted."""
     _check_name(name)
-    async with core.interpreter("checkpoints") as box:
+    async with core.interpreter("checkpoints") as (box, patience):
         place = await core.open()
         snapshot = await take(place) if files else None
         revival = core.revive(box)
-        await revival.checkpoint(name, core.count, core.waiter)
+        await revival.checkpoint(name, core.count, core.now, patience)
         core.snapshots = {
             kept: core.snapshots[kept] for kept in core.snapshots if kept in revival.names
         }
@@ -38,24 +39,28 @@ async def checkpoint(core: Core, name: str, *, files: bool) -> None:
 async def restore(core: Core, name: str) -> None:
     """Go on from the copy with this name."""
     _check_name(name)
-    await _go_back(core, name)
+    revival = _revival(core)
+    async with core.interpreter("checkpoints", renew=False) as (_, patience):
+        core.offered = None
+        core.now = await revival.go_back(name, core.count, patience)
+        snapshot = core.snapshots.get(name)
+        if snapshot is not None:
+            await put_back(await core.open(), snapshot, core.policy.limits.workspace_inodes)
 
 
 async def undo(core: Core) -> None:
     """Go on from what was there before the last execution."""
-    await _go_back(core, None)
+    revival = _revival(core)
+    async with core.interpreter("checkpoints", renew=False) as (_, patience):
+        core.offered = None
+        core.now = await revival.undo(core.now, patience)
 
 
-async def _go_back(core: Core, name: str | None) -> None:
-    revival = core.revival
-    if revival is None:
+def _revival(core: Core) -> Revival:
+    if core.revival is None:
+        core.check_kernel("checkpoints")
         raise CheckpointError("no checkpoint was made here; pass checkpoints=True, or checkpoint()")
-    async with core.interpreter("checkpoints", renew=False):
-        await revival.go_back(name, core.count, core.waiter)
-        snapshot = core.snapshots.get(name) if name is not None else None
-        if snapshot is not None:
-            most = core.policy.limits.workspace_inodes
-            await put_back(await core.open(), snapshot, most)
+    return core.revival
 
 
 def _check_name(name: object) -> None:
@@ -65,18 +70,23 @@ def _check_name(name: object) -> None:
 
 async def describe(core: Core) -> Variables:
     """What lives there."""
-    async with core.interpreter("variables") as box:
-        request = {"op": "variables", "id": core.count, "most": _MOST_VARIABLES}
-        answer = await ask(box, request, core.waiter)
-    return Variables(map(_read, _items(answer, core.count)))
+    async with core.interpreter("variables") as (box, patience):
+        number = core.count
+        request = {"op": "variables", "id": number, "most": _MOST_VARIABLES}
+        items, left_out = _items(await ask(box, request, patience), number)
+        return Variables(
+            map(_read, items), state_reason=core.why_not_kept, variables_left_out=left_out
+        )
 
 
-def _items(answer: Mapping[str, Any], number: int) -> list[Any]:
-    items = answer.get("items")
+def _items(answer: Mapping[str, Any], number: int) -> tuple[list[Any], int]:
+    items, left_out = answer.get("items"), answer.get("left_out")
     is_ours = answer.get("event") == "variables" and answer.get("id") == number
     if not is_ours or type(items) is not list or len(items) > _MOST_VARIABLES:
         raise ProtocolError("the interpreter does not tell its variables as ours does")
-    return items
+    if type(left_out) is not int or not _is_number(left_out):
+        raise ProtocolError("the interpreter does not tell how many variables it left out")
+    return items, left_out
 
 
 def _read(item: Any) -> Variable:

@@ -1,4 +1,8 @@
-"""Whose turn it is in a context: one at a time; who comes meanwhile is refused, or queued in order."""
+"""Whose turn it is in a context: one at a time; who comes meanwhile is refused, or queued in order.
+
+A thread that has the turn and asks for it again, from a callback, an iterator of events or a signal's handler,
+would wait for itself: it is refused.  Tasks of an event loop are told apart by that, so they may all wait.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from protocell._running.bell import Bell
-from protocell._waiter import Waiter
+from protocell._waiter import BlockingWaiter, Waiter
 from protocell.errors import BusyError
+
+_OWN = (
+    "this context is running code for this very thread (a callback, an iterator of events), "
+    "which would wait for itself; ask when that has ended, or from another thread"
+)
 
 
 class Turns:
@@ -20,6 +29,7 @@ class Turns:
         self._lock = threading.RLock()
         self._taken = False
         self._queue: deque[Bell] = deque()
+        self._threads: set[int] = set()  # that have it, or wait for it without an event loop
 
     @property
     def taken(self) -> bool:
@@ -47,16 +57,25 @@ class Turns:
         """Have it for the time of the block.
 
         Raises:
-            BusyError: somebody else has it, and the caller does not want to wait.
+            BusyError: somebody else has it, and the caller does not want to wait; or the caller has it.
         """
-        if not self.try_take():
-            if not wait:
-                raise BusyError(f"this context is running code; {advice}")
-            await self._queued(waiter)
+        thread = threading.get_ident() if isinstance(waiter, BlockingWaiter) else None
+        if thread is not None and thread in self._threads:
+            raise BusyError(_OWN)
+        if not wait and not self.try_take():
+            raise BusyError(f"this context is running code; {advice}")
+        if thread is not None:
+            self._threads.add(thread)
         try:
-            yield
+            if wait and not self.try_take():
+                await self._queued(waiter)
+            try:
+                yield
+            finally:
+                self.give()
         finally:
-            self.give()
+            if thread is not None:
+                self._threads.discard(thread)
 
     async def _queued(self, waiter: Waiter) -> None:
         bell = Bell()

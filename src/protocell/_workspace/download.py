@@ -15,7 +15,7 @@ from protocell._workspace.opening import explained, normalise, open_folder
 from protocell._workspace.place import Place
 from protocell._workspace.tally import Tally
 from protocell._workspace.transfer import CHUNK_BYTES
-from protocell._workspace.tree import WHOLE, Node, Tree
+from protocell._workspace.tree import BRANCHES, WHOLE, Node, Tree
 from protocell.entries import Progress
 from protocell.limits import Limits
 
@@ -55,7 +55,8 @@ class Download:
             os.close(start)
 
     def _plan(self, start: int, root: os.stat_result) -> Tally:
-        tree = Tree(root, depth=WHOLE, most=self._limits.workspace_inodes)
+        without = None if self._parts else BRANCHES
+        tree = Tree(root, depth=WHOLE, most=self._limits.workspace_inodes, without=without)
         with explained(self._path):
             tree.walk(start)
         return Tally(tree, root, most_bytes=self._limits.files_out_bytes)

@@ -44,8 +44,6 @@ Format = Literal["text", "bytes", "stream"]
 Written = list[WriteInfo]
 Events = list[FilesystemEvent]
 OnProgress = Callable[[Progress], None]
-_REMOVED_AT_ONCE = 128  # at least so many entries go with each request to remove a folder
-_MOST_ROUNDS = 1024  # more than a large folder needs, where inodes are not limited
 
 
 class WriteEntry(TypedDict):
@@ -182,17 +180,7 @@ class Filesystem:
         """Whatever has this name, with all that is in it."""
         name = _name(path)
         place = await self._home.open()
-        await self._through(self._remove_steps(place, name))
-
-    def _remove_steps(self, place: Place, name: str) -> Generator[None]:
-        with place.removed(name):
-            for _ in range(_MOST_ROUNDS + self._limits.workspace_inodes // _REMOVED_AT_ONCE):
-                reply, _ = place.ask("remove", name)
-                if not reply["left"]:
-                    return
-                yield
-        text = "cannot be removed: the code makes files there all the time; end it first"
-        raise bad_path(name, text)
+        await self._through(place.remove_steps(name))
 
     # -- folders ----------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from protocell._printable import is_printable_line
 from protocell._workspace.opening import explained, normalise, open_folder, type_of
 from protocell._workspace.paths import bad_path
-from protocell._workspace.tree import Tree, target_of
+from protocell._workspace.tree import BRANCHES, Tree, target_of
 from protocell.entries import EntryInfo, FileType, Listing
 from protocell.errors import FileError
 from protocell_guest.plan import HOME
@@ -29,7 +29,7 @@ def list_folder(workspace_fd: int, path: str, *, depth: int = 1, most: int) -> L
     """
     parts = normalise(path)
     root = os.fstat(workspace_fd)
-    tree = Tree(root, depth=depth, most=most)
+    tree = Tree(root, depth=depth, most=most, without=None if parts else BRANCHES)
     with explained(path):
         folder = open_folder(workspace_fd, parts, root)
         try:

@@ -6,13 +6,15 @@ import errno
 import os
 import threading
 import weakref
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, TypeVar
 
 from protocell._boxes.box import Box
 from protocell._waiter import Waiter
 from protocell._workspace.listing import list_folder
+from protocell._workspace.paths import bad_path
 from protocell._workspace.scan import Scanner
 from protocell._workspace.tree import WHOLE
 from protocell._workspace.watch import Watch
@@ -27,6 +29,8 @@ T = TypeVar("T")
 
 _SMALL_INODES = 256
 _SMALL_BYTES = 4 * MIB
+_REMOVED_AT_ONCE = 128  # at least so many entries go with each request to remove a folder
+_MOST_ROUNDS = 1024  # more than a large folder needs, where inodes are not limited
 _CLOSED = "this sandbox was closed or killed meanwhile; make a new one"
 
 
@@ -45,17 +49,18 @@ class Place:
         self._policy = policy
         self._is_origin = origin is None
         self._scanner: Scanner = _scanner_for(box, policy) if origin is None else origin._scanner
+        self.folder = ""  # of a branch that has files of its own: where they are
 
     async def scan(self) -> FileSet:
         """What the last execution made of the workspace."""
         if self._is_small() and not self._scanner.is_busy:
-            return self._scanner.scan()
-        return await self._waiter.apart(self._scanner.scan)
+            return self._scanner.scan(self.folder)
+        return await self._waiter.apart(partial(self._scanner.scan, self.folder))
 
     def _is_small(self) -> bool:
         """Whether a scan takes a few milliseconds at most, which changing threads is not worth."""
         space = os.fstatvfs(self.box.workspace)
-        used = (space.f_blocks - space.f_bfree) * space.f_frsize
+        used = used_bytes(self.box.workspace)
         return space.f_files - space.f_ffree <= _SMALL_INODES and used <= _SMALL_BYTES
 
     def has_files(self) -> bool:
@@ -118,13 +123,38 @@ class Place:
                     whole = [f"{HOME}/{path}" for path in paths]
                     self._scanner.accept(whole, workspace_fd=descriptor)
 
-    def accept_folder(self, path: str) -> None:
-        """What lies there now is no execution's work."""
+    def set_apart(self, folders: Collection[str]) -> None:
+        """From now on what happens there is the work of the branch that has the folder, and told as that."""
+        self._scanner.set_apart(folders)
+
+    def accept_own(self) -> None:
+        """What lies in its own folder now is no execution's work."""
         most = self._policy.limits.workspace_inodes
         with self.workspace() as descriptor:
-            entries = list_folder(descriptor, path, depth=WHOLE, most=most)
+            entries = list_folder(descriptor, self.folder, depth=WHOLE, most=most)
             files = [entry.path for entry in entries if entry.type is FileType.FILE]
             self._scanner.accept(files, workspace_fd=descriptor)
+
+    def remove_own(self, folder: str) -> None:
+        """Remove the folder of a branch that has ended."""
+        for _ in self.remove_steps(folder):
+            pass
+        self._scanner.put_together(folder)
+
+    def remove_steps(self, path: str) -> Generator[None]:
+        """Remove whatever has this name, with all that is in it, in steps.
+
+        Raises:
+            FileError: it was refused, or the code keeps making files there.
+        """
+        with self.removed(path):
+            for _ in range(_MOST_ROUNDS + self._policy.limits.workspace_inodes // _REMOVED_AT_ONCE):
+                reply, _ = self.ask("remove", path)
+                if not reply["left"]:
+                    return
+                yield
+        text = "cannot be removed: the code makes files there all the time; end it first"
+        raise bad_path(path, text)
 
     @contextmanager
     def removed(self, path: str) -> Iterator[None]:
@@ -174,6 +204,12 @@ class Place:
             watch.stop()
 
 
+def used_bytes(workspace: int) -> int:
+    """What the file system of the workspace holds."""
+    space = os.fstatvfs(workspace)
+    return (space.f_blocks - space.f_bfree) * space.f_frsize
+
+
 def _scanner_for(box: Box, policy: Policy) -> Scanner:
     limits = policy.limits
     scanner = Scanner(
@@ -198,6 +234,10 @@ def not_done(what: str, path: str, number: int, detail: str) -> FileError:
         errno.EXDEV: "it is a folder of the host that is mounted there, or lies in one",
         errno.EBUSY: "a folder of the host is mounted there",
         errno.EACCES: "the code took the permission away",
+        errno.ENOSPC: "no room is left for one more file or folder; the limit is workspace_inodes",
+        errno.ENOTEMPTY: "a folder of that name has something in it",
     }
+    if what == "rename":
+        texts[errno.EINVAL] = "a folder cannot be moved into itself"
     text = texts.get(number, detail)
     return FileError(f"cannot {verb} {path!r} in the workspace: {text}", path=path, errno=number)

@@ -16,6 +16,9 @@ in the execution that touches the page first, and within two ticks of a scan; ot
 
 A scan is not atomic: what still runs inside can change a file that was looked at already; that is the next scan's.
 
+**Folders that are set apart** belong to one branch each. What changes there waits for the scan after an execution of
+that branch, as what a branch writes is nobody else's work.
+
 **The host's own work** is not reported. What it is about to write or remove is *held*: scans do not look there. Then
 it is *accepted* as it is, or *forgotten*. A renamed file keeps its digest: if its content is new, that is the code's.
 """
@@ -69,6 +72,7 @@ class Scanner:
         self._known: dict[str, Known] = {}
         self._counted: set[tuple[str, str]] = set()
         self._held: Counter[str] = Counter()
+        self._apart: frozenset[str] = frozenset()
         self._handle: weakref.ref[Handle] | None = None
         self._lock = threading.Lock()
 
@@ -77,8 +81,20 @@ class Scanner:
         """Whether another thread uses it, so that one had to wait."""
         return self._lock.locked()
 
-    def scan(self) -> FileSet:
+    def set_apart(self, folders: Iterable[str]) -> None:
+        """Folders that are told to their owners alone, who name them to ``scan``."""
+        with self._lock:
+            self._apart = self._apart.union(folders)
+
+    def put_together(self, folder: str) -> None:
+        """It is nobody's any more."""
+        with self._lock:
+            self._apart -= {folder}
+
+    def scan(self, own: str = "") -> FileSet:
         """What was made, changed and removed since the last scan; the first one reports everything there is.
+
+        ``own`` is the folder that was set apart for who asks; those of others are left out.
 
         Raises:
             FileError: this process has run out of descriptors or memory; the next scan tells it all.
@@ -88,15 +104,15 @@ class Scanner:
                 raise FileError("the workspace is gone: its sandbox was closed; make a new one")
             if not self._known and not self._counted and self._is_empty():
                 return FileSet()
-            return self._scan()
+            return self._scan(self._apart - {own})
 
     def close(self) -> None:
         """The caller closes the descriptor now; nothing is looked at through it any more."""
         with self._lock:
             self._workspace_fd = -1
 
-    def _scan(self) -> FileSet:
-        walk = self._walk()
+    def _scan(self, foreign: frozenset[str]) -> FileSet:
+        walk = self._walk(foreign)
         self._leave_held(walk)
         found = self._read(walk, max_files=self._max_files, max_bytes=self._max_bytes)
         removed = sorted(self._known.keys() - walk.settled.keys())
@@ -211,8 +227,9 @@ class Scanner:
 
     # -- walking and reading ----------------------------------------------------------------------
 
-    def _walk(self) -> Walk:
+    def _walk(self, foreign: frozenset[str] = frozenset()) -> Walk:
         walk = self._new_walk(self._known)
+        walk.leave_alone(foreign)
         walk.run(self._workspace_fd)
         return walk
 

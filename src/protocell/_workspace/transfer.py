@@ -23,6 +23,9 @@ Content = (
 )
 
 CHUNK_BYTES = 1024 * 1024
+_NO_ROOM = (
+    'no room is left in it; the limit is workspace_bytes (with isolation="process", the disk)'
+)
 _KINDS = (
     "bytes, text, a path object (pathlib.Path) of a host file, a file that is open for reading, "
     "or an iterable of bytes"
@@ -128,5 +131,11 @@ def write_all(descriptor: int, chunk: bytes | memoryview, path: str) -> None:
         while left:
             left = left[os.write(descriptor, left) :]
     except OSError as error:
-        text = f"cannot write {path!r} in the workspace: {error.strerror}"
+        texts = {
+            errno.ENOSPC: _NO_ROOM,
+            errno.EDQUOT: _NO_ROOM,
+            errno.EFBIG: "the file would be larger than the limit file_bytes",
+        }
+        why = texts.get(error.errno or 0, error.strerror)
+        text = f"cannot write {path!r} in the workspace: {why}"
         raise FileError(text, path=path, errno=error.errno) from error

@@ -26,6 +26,10 @@ from protocell._workspace.walk import TOO_DEEP, unfit
 WHOLE = MAX_DEPTH + 1
 """A depth that leaves nothing out; what is deeper than any path is counted."""
 
+BRANCHES = ".branches"
+"""Of the workspace: the folders of branches, one each, which are told only to who asks for them by name."""
+OF_BRANCHES = "folders of branches"
+
 _CHARACTERS_PER_ENTRY = 1024
 _MOST_COUNTED = 65_536  # a folder that is written while it is listed need not end (CVE-2024-46701)
 
@@ -49,13 +53,16 @@ class Node:
 class Tree:
     """What lies below one folder: ``nodes``, and how many entries were ``left_out``."""
 
-    def __init__(self, root: os.stat_result, *, depth: int, most: int) -> None:
-        """Only the file system of ``root`` is entered."""
+    def __init__(
+        self, root: os.stat_result, *, depth: int, most: int, without: str | None = None
+    ) -> None:
+        """Only the file system of ``root`` is entered; ``without`` is a folder at the top that is only counted."""
         self.nodes: list[Node] = []
         self.left_out: Counter[str] = Counter()
         self._root = root
         self._depth = depth
         self._most = most
+        self._without = without
         self._seen = 0
         self._characters_left = most * _CHARACTERS_PER_ENTRY
         self._stack: list[tuple[int, str, list[str]]] = []  # descriptor, path with "/", folders
@@ -108,6 +115,9 @@ class Tree:
         self, descriptor: int, entry: os.DirEntry[str], prefix: str, folders: list[str]
     ) -> None:
         path = prefix + entry.name
+        if path == self._without and entry.is_dir(follow_symlinks=False):
+            self.left_out[OF_BRANCHES] += 1
+            return
         if reason := unfit(entry.name, path):
             self.left_out[reason] += 1
             return

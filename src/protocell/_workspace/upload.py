@@ -22,6 +22,7 @@ from protocell.errors import FileError
 from protocell.limits import Limits, format_size
 from protocell_guest.plan import HOME
 
+_EXECUTABLE_MODE = 0o755
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -89,8 +90,8 @@ class Upload:
         path = self._inside(node.path)
         try:
             left = min(status.st_size, self._limits.file_bytes)
-            executable = bool(status.st_mode & stat.S_IXUSR)
-            with opened(place, path, executable=executable) as target:
+            mode = _EXECUTABLE_MODE if status.st_mode & stat.S_IXUSR else None
+            with opened(place, path, mode=mode) as target:
                 while left > 0 and (chunk := os.read(source, min(left, CHUNK_BYTES))):
                     write_all(target, chunk, path)
                     tally.done_bytes += len(chunk)

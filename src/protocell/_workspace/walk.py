@@ -91,6 +91,7 @@ class Walk:
         self._characters_left = max_entries * _CHARACTERS_PER_ENTRY
         self.deadline = deadline
         self._unseen: set[str] = set()
+        self._foreign: frozenset[str] = frozenset()
         self._stack: list[
             tuple[int, str, list[str]]
         ] = []  # descriptor, path with "/", folders still to be entered
@@ -111,6 +112,15 @@ class Walk:
         finally:
             for descriptor, _, _ in self._stack:
                 os.close(descriptor)
+
+    def leave_alone(self, folders: frozenset[str]) -> None:
+        """These are not entered, and nothing is concluded of what is in them; called before ``run``."""
+        self._foreign = folders
+        self._unseen |= {f"{folder}/" for folder in folders}
+        # What was left out there stays counted, for whom it is told to.
+        for path, reason in self._counted_before:
+            if any(path.startswith(f"{folder}/") for folder in folders):
+                self.counted.add((path, reason))
 
     def look_at(self, workspace_fd: int, parts: tuple[str, ...]) -> None:
         """Looks at one file only; if it is not there, or is none, then it is neither settled nor a suspect."""
@@ -147,6 +157,8 @@ class Walk:
             os.close(descriptor)
             return
         name = names.pop()
+        if prefix + name in self._foreign:
+            return
         if len(self._stack) >= MAX_DEPTH:
             self._leave_out(prefix + name, TOO_DEEP)
             return

@@ -14,9 +14,9 @@ from protocell._workspace.transfer import Source, write_all
 
 
 @contextmanager
-def opened(place: Place, path: str, *, executable: bool = False) -> Iterator[int]:
+def opened(place: Place, path: str, *, mode: int | None = None) -> Iterator[int]:
     """A descriptor for writing to an empty file of the workspace; raises FileError."""
-    _, (descriptor,) = place.ask("write", path, executable=executable)
+    _, (descriptor,) = place.ask("write", path, mode=mode)
     try:
         yield descriptor
     finally:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from protocell_guest.guest.clipping import clip
 from protocell_guest.guest.display import PLAIN
+from protocell_guest.guest.frames import DATA, WHOLE
 
 if TYPE_CHECKING:
     from protocell_guest.guest.display import Clear, Shown
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 globals()["__builtins__"] = dict(vars(builtins))
 
 MOST_RESULTS = 100
-"""Values that stand at once; those that were cleared away or replaced do not count."""
+"""Values that stand at once, beside that of the last expression; what was cleared away or replaced does not count."""
 MOST_EVENTS = 10_000
 """Values, replacements and clearings of one execution together."""
 MOST_FORMS = 16
@@ -63,9 +64,8 @@ class Budget:
         if self._events >= MOST_EVENTS:
             return False
         self._events += 1
-        if clear.wait:
-            self._clear_next = True
-        else:
+        self._clear_next = clear.wait
+        if not clear.wait:
             self._standing.clear()
         return True
 
@@ -75,19 +75,22 @@ class Budget:
             self._standing.clear()
             self._clear_next = False
         display = None if shown.display is None else clip(shown.display, MOST_DISPLAY_ID)
-        places = self._places(display) if shown.update else []
-        if self._events >= MOST_EVENTS or (not places and len(self._standing) >= MOST_RESULTS):
+        places = [] if display is None else self._places(display)
+        is_one_more = not (shown.update and places)
+        # There is room for the value of the last expression, however many were shown before it.
+        is_full = is_one_more and len(self._standing) >= MOST_RESULTS + shown.main
+        if is_full or (self._events >= MOST_EVENTS and not shown.main):
             self.left_out += 1
             return None
-        self._events += 1
+        self._events += not shown.main
         self._items += 1
         others = sum(size for place, (_, size) in enumerate(self._standing) if place not in places)
-        room = max(0, self._all_bytes - others) // max(1, len(places))
+        room = max(0, self._all_bytes - others) // (len(places) + is_one_more)
         fitted = self._cut(shown._replace(display=display), min(self._item_bytes, room))
         stands = (display, sum(map(_size, fitted.formats.values())))
         for place in places:
             self._standing[place] = stands
-        if not places:
+        if is_one_more:
             self._standing.append(stands)
         return fitted
 
@@ -101,22 +104,39 @@ class Budget:
         if len(shown.formats) > MOST_FORMS:
             first = [mime for mime in shown.formats if mime != PLAIN][: MOST_FORMS - 1]
             shown = shown._replace(formats={mime: shown.formats[mime] for mime in (PLAIN, *first)})
+        files, notes = dict[str, str](), list[str]()
+        shown = self._with_whole_frame(shown, room, files, notes)
         sizes = {mime: _size(text) for mime, text in shown.formats.items()}
-        if sum(sizes.values()) <= room:
-            return shown
+        if sum(sizes.values()) <= room and not notes:
+            return shown._replace(files=files)
         for_text = min(sizes[PLAIN], max(_LEAST_TEXT, room // 2))
-        left, kept, files, notes = room - for_text, {PLAIN}, dict[str, str](), list[str]()
+        left, kept = room - for_text, {PLAIN}
         for mime in sorted(sizes.keys() - {PLAIN}, key=lambda one: (sizes[one], one)):
             if sizes[mime] <= left:
                 left -= sizes[mime]
                 kept.add(mime)
         for_text += max(0, left)
         for mime, size in sizes.items():
+            if mime in files:
+                continue
             if mime not in kept or (mime == PLAIN and size > for_text):
                 self._spill(mime, shown.formats[mime], files, notes)
         formats = {mime: text for mime, text in shown.formats.items() if mime in kept}
         formats[PLAIN] = clip(formats[PLAIN], for_text) + "".join(notes)
         return shown._replace(formats=formats, files=files)
+
+    def _with_whole_frame(
+        self, shown: Shown, room: int, files: dict[str, str], notes: list[str]
+    ) -> Shown:
+        """A data frame as a whole if that fits, else as its preview, with the whole in a file."""
+        if WHOLE not in shown.formats:
+            return shown
+        preview = {mime: text for mime, text in shown.formats.items() if mime != WHOLE}
+        formats = preview | {DATA: shown.formats[WHOLE]}
+        if sum(map(_size, formats.values())) <= room:
+            return shown._replace(formats=formats)
+        self._spill(DATA, formats[DATA], files, notes)
+        return shown._replace(formats=preview)
 
     def _spill(self, mime: str, text: str, files: dict[str, str], notes: list[str]) -> None:
         """Write a form into a file of the workspace, and its name into ``files``."""

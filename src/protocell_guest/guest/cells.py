@@ -4,6 +4,7 @@ from __future__ import annotations
 import __future__
 
 import builtins
+import importlib.util
 import linecache
 import re
 from ast import (
@@ -34,9 +35,14 @@ _FUTURES = reduce(
     or_, (getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
 )
 _IPYTHON = re.compile(r"^\s*([\w, ]+=\s*)?(%|!|\?)|\?\s*$")
+_IF_IPYTHON = "if this is a command for IPython (a magic, '!' or '?'): "
 _NO_IPYTHON = (
-    "if this is a command for IPython (a magic, '!' or '?'): IPython is not in this environment; "
+    "IPython is not in this environment; "
     "install ipython there, or use Python alone, as subprocess.run for '!'"
+)
+_NOT_BY_IPYTHON = (
+    "this sandbox runs plain Python, although IPython is installed; make it with "
+    "Environment(shell=\"ipython\"), or use Python alone, as subprocess.run for '!'"
 )
 # Size, no mtime (so that linecache.checkcache does not look for a file), lines, name.
 _Entry = tuple[int, None, list[str], str]
@@ -129,7 +135,8 @@ class Cells:
     def _explain(self, error: SyntaxError) -> None:
         """Say what is missing if the text is no Python because it is a notebook's."""
         if type(error.text) is str and _IPYTHON.search(error.text):
-            error.msg = f"{error.msg}: {_NO_IPYTHON}"
+            why = _NOT_BY_IPYTHON if _is_ipython_there() else _NO_IPYTHON
+            error.msg = f"{error.msg}: {_IF_IPYTHON}{why}"
 
     def _shown(self, body: list[stmt], source: str) -> list[stmt]:
         """The statements whose values are shown."""
@@ -151,6 +158,13 @@ class Cells:
             oldest = next(iter(self._kept))
             self._kept_bytes -= _weight(self._kept.pop(oldest))
             _cache().pop(oldest, None)
+
+
+def _is_ipython_there() -> bool:
+    try:
+        return importlib.util.find_spec("IPython") is not None
+    except Exception:  # noqa: BLE001  (the code has changed how imports are found; then it is not there for it)
+        return False
 
 
 def _weight(entry: _Entry) -> int:

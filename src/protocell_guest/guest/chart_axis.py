@@ -14,6 +14,7 @@ from itertools import pairwise
 from math import isfinite
 from typing import Any
 
+from protocell_guest.guest.chart_units import unit_of
 from protocell_guest.guest.clipping import clip
 from protocell_guest.guest.strict_json import number, well_formed
 
@@ -25,7 +26,8 @@ Value = str | float | None
 LABEL_BYTES = 300
 _MOST_TICKS = 60
 _MOST_NAMES = 1_000  # bars have their names from ticks
-_UNIT = re.compile(r"\s\(([^()]*)\)|\[([^\[\]]*)\]")  # "time (s)", "speed [m/s]", as in e2b-charts
+# How matplotlib itself writes the numbers at ticks of a logarithmic axis: $\mathdefault{2\times10^{3}}$.
+_MATHTEXT = re.compile(r"\$\\mathdefault\{(.*)\}\$")
 _DATE_CONVERTERS = {"_SwitchableDateConverter", "DateConverter", "DatetimeConverter"}
 
 
@@ -71,7 +73,7 @@ class ChartAxis:
         ticks = self._ticks[:_MOST_TICKS]
         return {
             f"{letter}_label": self.label,
-            f"{letter}_unit": _unit(self.label),
+            f"{letter}_unit": unit_of(self.label),
             f"{letter}_ticks": [self.value(short(place)) for place, _ in ticks],
             f"{letter}_tick_labels": [text for _, text in ticks],
             f"{letter}_scale": self.scale,
@@ -100,14 +102,16 @@ def label_of(text: object) -> str | None:
     return clip(well_formed(text), LABEL_BYTES) or None if isinstance(text, str) else None
 
 
+def plain_label(text: object) -> str | None:
+    """A label as ``label_of`` has it; a number that matplotlib itself wrote as a formula without markup."""
+    label = label_of(text)
+    found = _MATHTEXT.fullmatch(label or "")
+    return label if found is None else _without_markup(found[1])
+
+
 def short(place: float) -> float:
     """A place that was computed, without the noise of that: 0.4 for 0.4000000000000001."""
     return float(f"{place:.12g}") if abs(place) < 1e9 else place
-
-
-def _unit(label: str | None) -> str | None:
-    found = _UNIT.search(label or "")
-    return (found[1] or found[2] or None) if found else None
 
 
 def _converter(axis: Any) -> Any:
@@ -132,9 +136,16 @@ def _ticks(axis: Any) -> list[tuple[float, str]]:
     low, high = sorted(float(limit) for limit in axis.get_view_interval())
     slack = (high - low) * 1e-9
     places = [float(place) for place in axis.get_majorticklocs()[:_MOST_NAMES]]
-    texts = [label_of(text) or "" for text in axis.major.formatter.format_ticks(places)]
+    # Box plots leave numbers there, which become text only when they are drawn.
+    texts = [plain_label(str(text)) or "" for text in axis.major.formatter.format_ticks(places)]
     pairs = zip(places, texts, strict=True)
     return [pair for pair in pairs if low - slack <= pair[0] <= high + slack]
+
+
+def _without_markup(text: str) -> str:
+    text = re.sub(r"\\frac\{([^{}]*)\}\{([^{}]*)\}", r"\1/\2", text)
+    text = re.sub(r"\^\{([^{}]*)\}", r"^\1", text)
+    return text.replace(r"\times", "\N{MULTIPLICATION SIGN}").replace(r"\cdot", "\N{MIDDLE DOT}")
 
 
 def _marks(axis: Any, ticks: list[tuple[float, str]]) -> dict[float, str]:

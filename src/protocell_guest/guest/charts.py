@@ -9,13 +9,14 @@ and bases of bars; lines at a fixed value apart from the data. Everything is bou
 from __future__ import annotations
 
 import builtins
-import functools
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
-from protocell_guest.guest.chart_axis import ChartAxis, label_of
-from protocell_guest.guest.chart_series import Boxes, Series, bars, boxes, pie, points, references
+from protocell_guest.guest.chart_axis import label_of
+from protocell_guest.guest.chart_bars import bars
+from protocell_guest.guest.chart_boxes import boxes, violins
+from protocell_guest.guest.chart_series import Plot, Series, pie, points, references
 from protocell_guest.guest.representation import ENDINGS
 from protocell_guest.guest.strict_json import encode
 
@@ -46,27 +47,6 @@ def chart_of(figure: Any) -> str | None:
         raise
     except BaseException:  # noqa: BLE001  (artists can be the code's own classes; the picture is still there)
         return None
-
-
-def remember_boxes(module: Any) -> None:
-    """Have ``Axes.bxp`` leave the statistics with its axes; ``module`` is matplotlib.axes._axes.
-
-    A box plot is drawn as a heap of short lines, which say no more than lines do. All of them
-    (matplotlib's, pandas', seaborn's) come by this method, which is given the numbers.
-    """
-    original = module.Axes.bxp
-    if hasattr(original, "__protocell__"):
-        return
-
-    @functools.wraps(original)
-    def bxp(self: Any, bxpstats: Any, *args: Any, **kwargs: Any) -> Any:
-        statistics = list(bxpstats)
-        artists = original(self, statistics, *args, **kwargs)
-        Boxes.add(self, statistics, artists)
-        return artists
-
-    bxp.__protocell__ = True  # type: ignore[attr-defined]
-    module.Axes.bxp = bxp
 
 
 def _charts(figure: Any) -> list[Chart]:
@@ -106,40 +86,37 @@ def _of_axes(axes: Any, most: int) -> list[Chart]:
 
 
 def _kinds(axes: Any, most: int) -> Iterator[Chart]:
-    x, y = ChartAxis(axes.xaxis), ChartAxis(axes.yaxis)
+    plot = Plot.of(axes)
     # What artists in 3D hold once they are drawn are places on the paper.
     finders = () if axes.name == "3d" else _FINDERS
-    series = [found for find in finders for found in find(axes, x, y)]
-    _name_by_legend(axes, series)
-    lines = references(axes, x, y) if finders else []
+    series = [found for find in finders for found in find(plot)]
+    _name_by_legend(plot, series)
+    lines = references(plot) if finders else []
     kinds = list(dict.fromkeys(one.kind for one in series if one.count)) or ["unknown"]
     room = max(0, min(MOST_POINTS_OF_SERIES, most))
     share = max(1, min(room, most // max(1, len(series))))
     for kind in kinds:
         mine = [one for one in series if one.kind == kind and one.count]
-        chart = _frame(axes, kind, x, y, swap=any(one.horizontal for one in mine))
+        chart = _frame(plot, kind, swap=any(one.horizontal for one in mine))
         if lines:
             chart["reference_lines"] = lines
         _fill(chart, mine, share, room)
         yield chart
 
 
-_FINDERS: tuple[Callable[[Any, ChartAxis, ChartAxis], Iterator[Series]], ...] = (
-    bars,
-    boxes,
-    pie,
-    points,
-)
+# In this order: what is found to belong to bars or violins is no line of its own.
+_FINDERS: tuple[Callable[[Plot], Iterator[Series]], ...] = (bars, boxes, violins, pie, points)
 
 
-def _frame(axes: Any, kind: str, x: ChartAxis, y: ChartAxis, *, swap: bool) -> Chart:
+def _frame(plot: Plot, kind: str, *, swap: bool) -> Chart:
+    axes, x, y, *_ = plot
     chart: Chart = {"type": kind, "title": label_of(axes.get_title()), "elements": []}
     if kind == "pie":
         return chart
     # As in e2b-charts: the x fields are those of the categories, also where bars lie on their side.
     across, along = (y, x) if swap else (x, y)
     chart |= {**across.fields("x"), **along.fields("y")}
-    if kind in {"bar", "box_and_whisker"}:
+    if kind in {"bar", "box_and_whisker", "violin"}:
         chart["orientation"] = "horizontal" if swap else "vertical"
     if axes.name != "rectilinear":
         chart["projection"] = label_of(axes.name)
@@ -157,10 +134,9 @@ def _fill(chart: Chart, series: list[Series], share: int, room: int) -> None:
         chart["elements_left_out"] = left_out
 
 
-def _name_by_legend(axes: Any, series: list[Series]) -> None:
+def _name_by_legend(plot: Plot, series: list[Series]) -> None:
     """Names that were given to the legend alone, as by ``plt.legend(["north", "south"])``."""
-    legend = axes.get_legend()
-    texts = [label_of(text.get_text()) for text in legend.get_texts()] if legend else []
+    texts = plot.legend.names
     drawn = sorted((one for one in series if one.count), key=lambda one: one.order)
     if len(texts) == len(drawn) and not any(one.named for one in drawn):
         for one, text in zip(drawn, texts, strict=True):

@@ -32,8 +32,6 @@ from collections.abc import Callable, Sequence
 WAKE = signal.SIGUSR2
 STREAMS = 3  # descriptors that each branch gets: its channel, standard output, standard error
 
-BRANCHES = ".branches"  # in the workspace: the folders of branches
-
 _INIT = 1
 _BY_KILL = 0  # SI_USER
 _LOOKS = 5
@@ -156,25 +154,6 @@ def _other_threads() -> int:
         select.select([], [], [], _LOOK_SECONDS)
         others = len(os.listdir("/proc/self/task")) - 1
     return others
-
-
-def copy_folder(source: str, target: str) -> None:
-    """What is in the source, links as links, without what is no file; the target must not be there.
-
-    Raises:
-        OSError: it cannot be read, or there is no room.
-    """
-    import shutil  # noqa: PLC0415  (few need it)
-
-    shutil.copytree(source, target, symlinks=True, ignore=_not_copied)
-
-
-def _not_copied(folder: str, names: list[str]) -> list[str]:
-    def is_odd(name: str) -> bool:
-        kind = os.lstat(os.path.join(folder, name)).st_mode
-        return not (stat.S_ISREG(kind) or stat.S_ISDIR(kind) or stat.S_ISLNK(kind))
-
-    return [name for name in names if name == BRANCHES or is_odd(name)]
 
 
 def _descriptors() -> list[int]:

@@ -32,9 +32,9 @@ class Shown(NamedTuple):
     main: bool = False
     """Whether it is the value of the last expression."""
     display: str | None = None
-    """The name under which the code can replace it later."""
+    """The name under which the code can replace it later; it replaces what has been shown under that name."""
     update: bool = False
-    """Whether it replaces what was shown under that name."""
+    """Whether it does nothing else."""
 
 
 class Clear(NamedTuple):

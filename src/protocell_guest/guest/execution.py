@@ -14,6 +14,9 @@ from __future__ import annotations
 import builtins
 import os
 import signal
+
+# Not from signal, whose own makes an enum of each of the 62 numbers that come back: 500 calls in every execution.
+from _signal import pthread_sigmask  # type: ignore[import-not-found]
 from _thread import RLock
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -63,11 +66,13 @@ def _run(
 ) -> Outcome:
     before = _set(request.get("envs") or {})
     try:
-        interrupts.running = True
+        interrupts.begin()
         outcome = interpreter.run(request["code"], show=outlet.show, number=request["id"])
-        interrupts.running = False
-    except KeyboardInterrupt as late:  # between the end of the code and the line above
-        interrupts.running = False
+        interrupts.end()
+    except (
+        KeyboardInterrupt
+    ) as late:  # before the code began, or between its end and the line above
+        interrupts.end()
         outcome = Outcome(error=describe(late))
     _set(before)
     return outcome
@@ -105,13 +110,24 @@ class _Outlet:
         """Send it, if there is room for it."""
         streams.flush()
         with self._undisturbed():
-            if not self._ended and (event := self._event(item)) is not None:
-                self._send({**event, "id": self._number})
+            self._put(item)
+            waits = isinstance(item, Clear) and item.wait
+            streams.before_text(self._clear_for_text if waits else None)
+
+    def _clear_for_text(self) -> None:
+        """What is printed takes the place of what was to be cleared, as a value does."""
+        with self._undisturbed():
+            self._put(Clear(wait=False))
+
+    def _put(self, item: Shown | Clear) -> None:
+        if not self._ended and (event := self._event(item)) is not None:
+            self._send({**event, "id": self._number})
 
     def end(self, outcome: Outcome) -> None:
         """Send how it ended; what a thread of the code shows after that is nobody's."""
         with self._undisturbed():
             self._ended = True
+            streams.before_text(None)
             if outcome.error is not None:
                 self._send({"event": "error", "id": self._number} | outcome.error._asdict())
             done = {"exit_code": outcome.exit_code, "left_out": self._budget.left_out}
@@ -120,11 +136,11 @@ class _Outlet:
     @contextmanager
     def _undisturbed(self) -> Iterator[None]:
         with self._lock, self._interrupts:
-            blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _signals)
+            blocked = pthread_sigmask(signal.SIG_BLOCK, _signals)
             try:
                 yield
             finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+                pthread_sigmask(signal.SIG_SETMASK, blocked)
 
     def _event(self, item: Shown | Clear) -> dict[str, Any] | None:
         if isinstance(item, Clear):

@@ -22,7 +22,8 @@ from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from protocell_guest.guest.charts import CHART, chart_of, remember_boxes
+from protocell_guest.guest.chart_memory import remember
+from protocell_guest.guest.charts import CHART, chart_of
 from protocell_guest.guest.mime_bundles import base64_of
 from protocell_guest.guest.on_import import when_imported
 from protocell_guest.guest.representation import ENDINGS, described, is_instance, represented
@@ -42,8 +43,8 @@ class _Cell:
     def __init__(self) -> None:
         self.number = 0
         self.show: Show | None = None
-        # The number of the cell in which a figure was last drawn for display, and its picture's hash.
-        self.shown: WeakKeyDictionary[Any, tuple[int, int]] = WeakKeyDictionary()
+        # The number of the cell in which a figure was last drawn for display, how large, and its picture's hash.
+        self.shown: WeakKeyDictionary[Any, tuple[int, float, int]] = WeakKeyDictionary()
 
 
 _cell = _Cell()
@@ -56,7 +57,7 @@ def install(show: Show) -> None:
     when_imported("matplotlib.pyplot", _take_pyplot_show)
     when_imported("matplotlib.figure", _take_figure_show)
     when_imported("matplotlib_inline.backend_inline", _take_inline)
-    when_imported("matplotlib.axes._axes", remember_boxes)
+    when_imported("matplotlib.axes._axes", remember)
 
 
 def take_open() -> list[Any]:
@@ -81,11 +82,13 @@ def is_figure(value: object) -> bool:
 
 def is_shown(figure: Any) -> bool:
     """Whether this cell has shown the figure already, as it is now."""
-    return _cell.shown.get(figure, (0, 0))[0] == _cell.number and _is_shown(figure)
+    return _cell.shown.get(figure, (0, 0, 0))[0] == _cell.number and _is_shown(figure)
 
 
-def formats_of_figure(figure: Any) -> dict[str, str]:
+def formats_of_figure(figure: Any, scale: float | None = 1.0) -> dict[str, str]:
     """A figure as text, PNG (base64) and chart data; if it cannot be drawn, the text says why.
+
+    The PNG has ``scale`` times the figure's dots per inch; without one there is none.
 
     Raises:
         KeyboardInterrupt, SystemExit: only those.
@@ -94,13 +97,15 @@ def formats_of_figure(figure: Any) -> dict[str, str]:
     if _is_empty(figure):
         return {"text/plain": text}
     try:
-        picture = _drawn(figure)
+        picture = _drawn(figure, scale or 1.0)
     except ENDINGS:
         raise
     except BaseException as error:  # noqa: BLE001  (figures hold the code's objects: anything can come)
         return {"text/plain": f"{text}\nThis figure could not be drawn: {described(error)}"}
-    _cell.shown[figure] = (_cell.number, hash(picture))
-    forms = {"text/plain": text, "image/png": base64_of(picture)}
+    _cell.shown[figure] = (_cell.number, scale or 1.0, hash(picture))
+    forms = {"text/plain": text}
+    if scale is not None:
+        forms["image/png"] = base64_of(picture)
     chart = chart_of(figure)
     return forms if chart is None else {**forms, CHART: chart}
 
@@ -130,19 +135,19 @@ def _is_shown(figure: Any) -> bool:
         return False
     try:
         # figure.stale says nothing: saving sets it, and interactive mode clears it after each cell.
-        return hash(_drawn(figure)) == known[1]
+        return hash(_drawn(figure, known[1])) == known[2]
     except ENDINGS:
         raise
     except BaseException:  # noqa: BLE001  (it will be shown, with the reason as text)
         return False
 
 
-def _drawn(figure: Any) -> bytes:
+def _drawn(figure: Any, scale: float) -> bytes:
     """PNG of a figure, as IPython.core.pylabtools.print_figure makes it, of a bounded size."""
     dpi = figure.dpi
     try:
         # Set only if need be: it marks the figure as changed.
-        bounded = _bounded(dpi, *figure.get_size_inches())
+        bounded = _bounded(scale * dpi, *figure.get_size_inches())
         if bounded != dpi:
             figure.set_dpi(bounded)
         return _printed(figure, bounded)

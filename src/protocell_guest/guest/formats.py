@@ -15,6 +15,7 @@ from typing import Any
 
 from protocell_guest.guest import figures, frames, interactive
 from protocell_guest.guest.clipping import clip
+from protocell_guest.guest.figure_settings import scale_of_png
 from protocell_guest.guest.mime_bundles import MOST_CHARACTERS, text_of, texts_of
 from protocell_guest.guest.plain_tracebacks import class_name
 from protocell_guest.guest.representation import ENDINGS, described, is_instance, represented
@@ -71,9 +72,7 @@ def has_own_forms(value: object) -> bool:
 
 def _forms(value: Any) -> dict[str, str]:
     if figures.is_figure(value):
-        # The hooks add what %config InlineBackend.figure_formats asks for beside PNG.
-        more = _by_hooks(value, without=("image/png", _PLAIN)) if _shell() else {}
-        return {**more, **figures.formats_of_figure(value)}
+        return _forms_of_figure(value)
     if interactive.is_interactive(value):
         return interactive.formats_of_interactive(value)
     if frames.is_frame(value):
@@ -84,6 +83,16 @@ def _forms(value: Any) -> dict[str, str]:
     return forms
 
 
+def _forms_of_figure(figure: Any) -> dict[str, str]:
+    """What it has by itself, and what a notebook's settings ask for."""
+    shell = _shell()
+    if shell is None:
+        return figures.formats_of_figure(figure)
+    scale = scale_of_png(shell, figure)
+    more = _by_hooks(figure, without=(_PLAIN,) if scale is None else ("image/png", _PLAIN))
+    return {**more, **figures.formats_of_figure(figure, scale)}
+
+
 def _forms_of_frame(value: Any) -> dict[str, str]:
     with frames.within_bounds(value):
         forms = _by_hooks(value)
@@ -91,8 +100,7 @@ def _forms_of_frame(value: Any) -> dict[str, str]:
         del forms["text/html"]
     if _PLAIN in forms:
         forms[_PLAIN] = clip(forms[_PLAIN], FRAME_TEXT_BYTES)
-    data = frames.data_of(value)
-    return forms if data is None else {**forms, frames.DATA: data}
+    return {**forms, **frames.data_of(value)}
 
 
 def _by_hooks(value: Any, *, without: tuple[str, ...] = ()) -> dict[str, str]:
@@ -193,7 +201,7 @@ def formatted(formatter: Any, value: Any, **arguments: Any) -> Any:
     # IPython's own wrapper would show a traceback and go on; below it is the plain method.
     plain = getattr(type(formatter).__call__, "__wrapped__", type(formatter).__call__)
     try:
-        return plain(formatter, value, **arguments)
+        return formatter._check_return(plain(formatter, value, **arguments), value)
     except NotImplementedError:
         return None
     except ENDINGS:

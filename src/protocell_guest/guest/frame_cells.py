@@ -30,11 +30,16 @@ Convert = Callable[[Any, int], Any]
 
 
 class Cells:
-    """Makes cells plain, none of them longer than so many bytes of text or members."""
+    """Makes cells plain, none of them longer than so many bytes of text or members.
 
-    def __init__(self, *, longest: int, members: int) -> None:
+    All of them together get no longer than ``room``: cells can share what they hold, so that a small frame has
+    a huge text. What comes after that is empty, and counts as cut.
+    """
+
+    def __init__(self, *, longest: int, members: int, room: int = 1 << 62) -> None:
         self.cut = False
         """Whether a cell was cut so far."""
+        self._room = room
         self._longest = longest
         self._members = members
         self._ways: dict[type, Convert] = {
@@ -69,7 +74,14 @@ class Cells:
         value = str.__str__(value)
         text = clip(value, self._longest)
         self.cut = self.cut or text is not value
-        return well_formed(text)
+        return well_formed(text[: self._take(len(text))])
+
+    def _take(self, length: int) -> int:
+        """How much of so much there is still room for."""
+        taken = min(length, self._room)
+        self._room -= taken
+        self.cut = self.cut or taken < length
+        return taken
 
     def _way(self, kind: type) -> Convert:
         """How cells of a class go; found once for each class, by the nearest ancestor that is known."""
@@ -112,14 +124,15 @@ class Cells:
     def _list(self, value: Iterable[Any], depth: int) -> Any:
         if depth == _DEEPEST:
             return self._object(value, depth)
-        items = [self.plain(item, depth + 1) for item in islice(iter(value), self._members)]
+        most = self._take(min(self._members, len(value)))  # type: ignore[arg-type]
+        items = [self.plain(item, depth + 1) for item in islice(iter(value), most)]
         self.cut = self.cut or len(value) > len(items)  # type: ignore[arg-type]
         return items
 
     def _dict(self, value: dict[Any, Any], depth: int) -> Any:
         if depth == _DEEPEST:
             return self._object(value, depth)
-        items = islice(dict.items(value), self._members)
+        items = islice(dict.items(value), self._take(min(self._members, len(value))))
         self.cut = self.cut or len(value) > self._members
         return {self.text(str(key)): self.plain(item, depth + 1) for key, item in items}
 

@@ -70,8 +70,8 @@ class _PandasFrame:
         return _names(self._frame.columns)
 
     def types(self, columns: Sequence[int]) -> list[str]:
-        types = self._frame.dtypes
-        return [str(types.iloc[column]) for column in columns]
+        types = self._frame.dtypes.tolist()
+        return [str(types[column]) for column in columns]
 
     def cells(self, start: int, stop: int, columns: Sequence[int]) -> list[list[Any]]:
         part = self._frame.iloc[start:stop]

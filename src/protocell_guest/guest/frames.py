@@ -1,4 +1,4 @@
-"""Data frames as data: shape, names, types, index and rows as JSON, the whole or a preview of both ends.
+"""Data frames as data: shape, names, types, index and rows as JSON, the whole and a preview of both ends.
 
 The JSON (``DATA``) has these fields: ``kind``; ``shape``, always the true one; ``columns``, their
 names, lists where there are levels; ``dtypes``; ``index`` with ``name`` and ``dtype`` (``names`` and
@@ -29,8 +29,17 @@ globals()["__builtins__"] = dict(vars(builtins))
 DATA = "application/vnd.protocell.data+json"
 """The MIME type of a data frame as JSON."""
 
+WHOLE = "application/vnd.protocell.data-whole+json"
+"""That of the whole of a frame of which there is a preview too; which of them goes out is the budget's to say."""
+
 DATA_BYTES = 64 * 1024
-"""A frame whose JSON is longer is shown by a preview."""
+"""A frame whose JSON is longer has a preview, and ..."""
+WHOLE_BYTES = 8 * 1024 * 1024
+"""... one whose JSON would be longer than this has nothing else: to make it would take more than a second."""
+
+_CELLS_AT_ONCE = 20_000
+_ROWS_AT_ONCE = 100  # at least, as each column costs something each time
+_MOST_COLUMNS = 10_000
 
 ROWS_SHOWN = 100
 COLUMNS_SHOWN = 40
@@ -78,19 +87,21 @@ def is_frame(value: object) -> bool:
     return any(is_instance(value, module, *kinds) for module, kinds in _KINDS.items())
 
 
-def data_of(value: Any) -> str | None:
-    """A frame as JSON of at most DATA_BYTES; None if it cannot be had.
+def data_of(value: Any) -> dict[str, str]:
+    """A frame as JSON of at most DATA_BYTES, and the whole of at most WHOLE_BYTES if that is not the whole.
+
+    Nothing if it cannot be had.
 
     Raises:
         KeyboardInterrupt, SystemExit: only those, of what the frame's own methods may raise.
     """
     try:
         source = source_of(value)
-        return None if source is None else _whole(source) or _preview(source)
+        return {} if source is None else _data_of(source)
     except ENDINGS:
         raise
     except BaseException:  # noqa: BLE001  (a class of the code's own, or a frame that is broken)
-        return None
+        return {}
 
 
 @contextmanager
@@ -107,14 +118,58 @@ def within_bounds(value: object) -> Iterator[None]:
 # -- data --------------------------------------------------------------------------------------------
 
 
+def _data_of(source: Source) -> dict[str, str]:
+    whole = _whole(source)
+    if whole is not None and _size(whole) <= DATA_BYTES:
+        return {DATA: whole}
+    preview = _preview(source)
+    forms = {} if preview is None else {DATA: preview}
+    return forms if whole is None else {**forms, WHOLE: whole}
+
+
 def _whole(source: Source) -> str | None:
     rows, columns = source.shape[0], source.width
-    # The least that a cell takes is two bytes, with its comma; a column's name and type take ten.
-    if 2 * rows * (columns + (source.index() is not None)) + 10 * columns > DATA_BYTES:
+    # The least that a cell takes is two bytes, with its comma.
+    least = 2 * rows * (columns + (source.index() is not None))
+    if least > WHOLE_BYTES or columns > _MOST_COLUMNS:
         return None
-    cells = Cells(longest=DATA_BYTES, members=DATA_BYTES)
-    text = encode(_data(source, cells, [(0, rows)], [(0, columns)], whole=True))
-    return None if cells.cut or len(text.encode()) > DATA_BYTES else text
+    cells = Cells(longest=WHOLE_BYTES, members=WHOLE_BYTES, room=WHOLE_BYTES)
+    data = _data(source, cells, [], [(0, columns)], whole=True)
+    parts = _parts(source, cells)
+    if parts is None:
+        return None
+    texts = {name: encode(value) for name, value in data.items()} | {"rows": f"[{parts[1]}]"}
+    if data["index"] is not None:
+        texts["index"] = encode(data["index"]).removesuffix("[]}") + f"[{parts[0]}]}}"
+    text = "{" + ",".join(f'"{name}":{value}' for name, value in texts.items()) + "}"
+    return text if not cells.cut and _size(text) <= WHOLE_BYTES else None
+
+
+def _parts(source: Source, cells: Cells) -> tuple[str, str] | None:
+    """Labels and rows as JSON, without the brackets around; None if that gets too long.
+
+    A number of rows at a time: as Python objects, cells take ten times what their text does.
+    """
+    rows, columns = source.shape[0], range(source.width)
+    step = max(_ROWS_AT_ONCE, _CELLS_AT_ONCE // max(1, len(columns)))
+    has_labels = source.index() is not None
+    labels, texts, size = [], [], 0
+    for start in range(0, rows, step):
+        stop = min(rows, start + step)
+        part = [(start, stop)]
+        texts.append(encode(_rows(source, cells, part, list(columns)))[1:-1])
+        if has_labels:
+            labels.append(encode([cells.plain(one) for one in source.labels(start, stop)])[1:-1])
+            size += len(labels[-1])
+        size += len(texts[-1])
+        # If the rest is like this, which it need not be to the byte.
+        if cells.cut or size * rows / stop > 1.1 * WHOLE_BYTES:
+            return None
+    return ",".join(labels), ",".join(texts)
+
+
+def _size(text: str) -> int:
+    return len(text.encode())
 
 
 def _preview(source: Source) -> str | None:
@@ -123,7 +178,7 @@ def _preview(source: Source) -> str | None:
         columns = _ends(source.width, extent.first_columns, extent.last_columns)
         cells = Cells(longest=extent.longest, members=extent.members)
         text = encode(_data(source, cells, rows, columns, whole=False))
-        if len(text.encode()) <= DATA_BYTES:
+        if _size(text) <= DATA_BYTES:
             return text
     return None
 

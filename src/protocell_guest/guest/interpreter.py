@@ -16,7 +16,7 @@ workspace is last in sys.path for this reason too: a ``queue.py`` of the code's 
 standard library gets. ``Environment(preload=("asyncio",))`` is for those who use it all the time.
 
 All cells run in one ``contextvars.Context``, those that await included, and those on one event
-loop: what is set or opened in one cell is there in the next.
+loop (``event_loop.py``): what is set or opened in one cell is there in the next.
 """
 
 from __future__ import annotations
@@ -26,22 +26,30 @@ import contextvars
 import io
 import linecache
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from os import getpid
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from protocell_guest.guest import figures, interactive, questions, streams, variables
+from protocell_guest.guest import (
+    event_loop,
+    figures,
+    interactive,
+    printing,
+    questions,
+    streams,
+    variables,
+)
 from protocell_guest.guest.cells import Cells, Program
 from protocell_guest.guest.display import Clear, Screen, Show, Shown, displayer, forms_of
+from protocell_guest.guest.event_loop import EventLoop
 from protocell_guest.guest.imports import ImportPolicy, install
-from protocell_guest.guest.outcome import Outcome, end_child, exit_code
+from protocell_guest.guest.outcome import Outcome, end_child, left_with
 from protocell_guest.guest.tracebacks import Failure, describe
 from protocell_guest.plan import HOME
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 # Functions of this module keep these builtins when the code assigns to builtins.repr or the like.
 globals()["__builtins__"] = dict(vars(builtins))
@@ -55,7 +63,7 @@ def nothing() -> None:
 
 
 class Interpreter:
-    """One namespace and the cells that ran in it. Making one takes over this process's __main__.
+    """One namespace and the cells that ran in it; one that was made in a template is as good in each fork.
 
     ``before`` is called before each cell, as if the cell did it.
     """
@@ -66,29 +74,40 @@ class Interpreter:
     def __init__(
         self,
         *,
-        deny_imports: Sequence[str] | None = None,
-        allow_imports: Sequence[str] | None = None,
         workspace: str = HOME,
         before: Callable[[], None] = nothing,
     ) -> None:
         self._cells = self._make_cells()
         self._context = contextvars.copy_context()
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop = self._make_loop()
         self._streams = (sys.stdout, sys.stderr)
         self._screen = Screen()
         self._before = before
         self.workspace = workspace
         self._main = ModuleType("__main__")
         self._namespace = vars(self._main)
+        self._offered: dict[str, Any] = {}
+        self._display = self._make_display()
+
+    def take_over(
+        self,
+        *,
+        deny_imports: Sequence[str] | None = None,
+        allow_imports: Sequence[str] | None = None,
+    ) -> None:
+        """Be this process's __main__, with these rules for imports; once, before the first cell."""
         _modules["__main__"] = self._main
         sys.argv = [""]  # as in an interactive interpreter
-        if workspace not in sys.path:
-            sys.path.append(workspace)
+        if self.workspace not in sys.path:
+            sys.path.append(self.workspace)
         questions.refuse()
-        self._policy = ImportPolicy.of(deny=deny_imports, allow=allow_imports, workspace=workspace)
-        self._display = self._make_display()
-        if self._policy is not None:
-            install(self._policy)
+        printing.install()
+        policy = ImportPolicy.of(deny=deny_imports, allow=allow_imports, workspace=self.workspace)
+        if policy is not None:
+            self._obey(policy)
+
+    def _obey(self, policy: ImportPolicy) -> None:
+        install(policy)
 
     @classmethod
     @contextmanager
@@ -113,6 +132,9 @@ class Interpreter:
     def _make_cells(self) -> Cells:
         return Cells()
 
+    def _make_loop(self) -> EventLoop:
+        return EventLoop(self._context)
+
     def _make_display(self) -> Callable[[object], Any]:
         """Put ``display`` into the builtins."""
         display = displayer(self._screen)
@@ -132,22 +154,39 @@ class Interpreter:
         except BaseException as error:  # noqa: BLE001  (a signal handler can raise between our own lines)
             outcome = Outcome(error=describe(error))
         self._screen.plug(None)
-        streams.flush(*self._streams)
+        with suppress(KeyboardInterrupt):  # the cell has ended
+            streams.flush(*self._streams)
         if getpid() != process:
             end_child(outcome)
         return outcome
 
+    def rehearse(self) -> None:
+        """Run a cell that leaves nothing behind, so that its pages are this process's before somebody waits."""
+        cells, names, lines = self._cells, dict(self._namespace), dict(linecache.cache)
+        self._cells = self._make_cells()
+        self.run(_REHEARSAL, show=_ignore)
+        sys.stdout.write("")
+        self._cells = cells
+        for found, before in ((self._namespace, names), (linecache.cache, lines)):
+            found.clear()
+            found.update(before)
+
     def become_copy(self) -> None:
         """Go on in a fork of the process in which this was made: the event loop is the original's."""
-        self._loop = None
+        self._loop.become_copy()
 
-    def variables(self, most: int = 200) -> list[dict[str, Any]]:
-        """What the code has made so far: names, types, shapes, sizes."""
+    def variables(self, most: int = 200) -> tuple[list[dict[str, Any]], int]:
+        """What the code has made last: names, types, shapes, sizes; and how much there is before that."""
         return variables.describe(self._namespace, hidden=self._known(), most=most)
+
+    def offer(self, names: Mapping[str, Any]) -> None:
+        """Let the code find these under their names, as if they were builtins of its own."""
+        self._namespace.update(names)
+        self._offered = dict(names)
 
     def _known(self) -> dict[str, Any]:
         """Names that were there before the code, with what they meant."""
-        return {}
+        return self._offered
 
     def _run(self, code: str, number: int | None) -> Outcome:
         ended = self._outcome_of(lambda: self._begin(code, number))
@@ -158,7 +197,7 @@ class Interpreter:
         try:
             step()
         except SystemExit as error:
-            return Outcome(exit_code=exit_code(error))
+            return left_with(error)
         except BaseException as error:  # noqa: BLE001  (errors of the code are data)
             self._cells.restore()
             return Outcome(error=self._context.run(self._failure, error))
@@ -166,13 +205,16 @@ class Interpreter:
 
     def _begin(self, code: str, number: int | None) -> None:
         self._repair()
+        event_loop.install(self._loop)
+        self._loop.go_on()
         self._before()
         figures.install(self._display)
         interactive.install(self._display)
         self._execute(code, number)
 
     def _finish(self) -> None:
-        """What is done after a cell, however it ended: figures that it left open are shown."""
+        """What is done after a cell, however it ended: its tasks begin, figures that are left open are shown."""
+        self._loop.go_on()
         for figure in figures.take_open():
             self._context.run(self._display, figure)
 
@@ -209,18 +251,8 @@ class Interpreter:
             self._screen.put(Shown(formats, main=main))
 
     def _await(self, program: Program) -> None:
-        loop = self._ready_loop()
         ending: list[BaseException | None] = []
-        task = loop.create_task(self._settle(program, ending), context=self._context)
-        try:
-            loop.run_until_complete(task)
-        except BaseException:
-            # An interrupt while the loop waited, or another task's SystemExit: the cell's own
-            # finally blocks still run. A second interrupt ends this too.
-            if not task.done():
-                task.cancel()
-                loop.run_until_complete(task)
-            raise
+        self._loop.run(self._settle(program, ending))
         error = ending.pop()
         try:
             if error is not None:
@@ -246,14 +278,6 @@ class Interpreter:
         except BaseException as error:  # noqa: BLE001  (raised again by _await)
             ending.append(error)
 
-    def _ready_loop(self) -> asyncio.AbstractEventLoop:
-        import asyncio  # noqa: PLC0415  (see above)
-
-        if self._loop is None or self._loop.is_closed():
-            self._loop = asyncio.new_event_loop()
-        asyncio.set_event_loop(self._loop)
-        return self._loop
-
 
 # -- before the first cell ---------------------------------------------------------------------------
 
@@ -262,6 +286,7 @@ def _ignore(_item: Shown | Clear) -> None:
     """What the warming up shows is for nobody."""
 
 
+_REHEARSAL = "1 + 1"
 _WARM_CELLS = ("1 + 1", "def f():\n    return 1 / 0\nf()", "1 +", "'x' * 10_000")
 
 
@@ -269,5 +294,6 @@ def warm(kind: type[Interpreter] = Interpreter) -> None:
     """Compile, run, fail and print once, so that no sandbox pays for a first time. Leaves no state."""
     with kind.beside():
         interpreter = kind()
+        interpreter.take_over()
         for code in (*_WARM_CELLS, *interpreter.warm_cells):
             interpreter.run(code, show=_ignore)

@@ -18,10 +18,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from protocell_guest import wire
-from protocell_guest.guest import copies
+from protocell_guest.guest import copies, folders, streams
 from protocell_guest.guest.execution import execute
 from protocell_guest.guest.interpreter import Interpreter
 from protocell_guest.guest.interrupts import Interrupts
+from protocell_guest.guest.toolbox import Toolbox
 
 _CHUNK = 1 << 18
 _IDLE_SECONDS = 0.005
@@ -36,6 +37,8 @@ class Doubles:
 
     fork: Callable[[], int]
     take_in_orphans: Callable[[], None]
+    flush_c: Callable[[], None]
+    """Let go out what code in C has written, whose stdio keeps a part of a line."""
 
 
 class Server:
@@ -51,9 +54,13 @@ class Server:
         self._channel = channel
         self._interpreter = interpreter
         self._interrupts = interrupts
+        interrupts.channel = channel
         self._doubles = doubles
+        streams.also_flush(doubles.flush_c)
         self._descriptors: list[int] = []
         self._reader = wire.FrameReader(_MAX_REQUEST_BYTES)
+        self._has_run_code = False
+        self._toolbox = Toolbox([])
 
     def serve(self, idle: Callable[[], None]) -> None:
         """Answer requests until end of file.
@@ -68,6 +75,8 @@ class Server:
                 self._answer(request)
 
     def _receive(self) -> bytes:
+        select.select([self._channel], [], [])
+        self._interrupts.asked = True
         data, descriptors, _, _ = socket.recv_fds(
             self._channel, _CHUNK, _MOST_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC
         )
@@ -76,18 +85,36 @@ class Server:
 
     def _answer(self, request: dict[str, Any]) -> None:
         operation = request["op"]
+        self._interrupts.asked = operation == "execute"
         if operation == "execute":
-            if not request.get("checkpoint") or self._checkpoint(request):
-                execute(self._interpreter, request, self._interrupts, self._send)
+            self._execute(request)
         elif operation == "checkpoint":
             self._checkpoint(request)
         elif operation == "settle":
             self._settle(request)
+        elif operation == "tools":
+            self._toolbox = Toolbox(request["cards"])
+            self._interpreter.offer(self._toolbox.names())
+            self._send({"event": "tools", "id": request["id"]})
         elif operation == "fork":
+            streams.flush()
             self._branch(request)
         elif operation == "variables":
-            items = self._interpreter.variables(request["most"])
-            self._send({"event": "variables", "id": request["id"], "items": items})
+            items, left_out = self._interpreter.variables(request["most"])
+            told = {"event": "variables", "id": request["id"]}
+            self._send(told | {"items": items, "left_out": left_out})
+
+    def _execute(self, request: dict[str, Any]) -> None:
+        # The host knows whether it has interrupted the execution before this one.
+        if request.get("after_interrupt", self._has_run_code):
+            self._interrupts.forget()
+        self._has_run_code = True
+        if not request.get("checkpoint") or self._checkpoint(request):
+            if "tools" in request:
+                line = socket.socket(fileno=self._descriptors.pop())
+                self._toolbox.open(line, request["tools"])
+            execute(self._interpreter, request, self._interrupts, self._send)
+            self._toolbox.close()
 
     def _send(self, message: dict[str, Any]) -> None:
         self._channel.sendall(wire.encode(message))
@@ -105,12 +132,16 @@ class Server:
     def _checkpoint(self, request: dict[str, Any]) -> bool:
         """Leave a frozen copy and tell the host; False in the copy, when it has been woken."""
         message: dict[str, Any] = {"event": "copied", "id": request["id"], "pids": []}
+        streams.flush()  # or it would come out of the copy once more
         try:
             pid = copies.freeze(self._doubles.fork, self._channel)
         except copies.NotCopyableError as reason:
             self._send(message | {"detail": str(reason)})
             return True
         if pid == 0:
+            self._interrupts.end()
+            while self._descriptors:  # of the execution that is not to be
+                os.close(self._descriptors.pop())
             self._reader = wire.FrameReader(_MAX_REQUEST_BYTES)
             self._interpreter.become_copy()
             self._send({"event": "resumed"})
@@ -127,6 +158,8 @@ class Server:
         try:
             if not streams or len(streams[-1]) < copies.STREAMS:
                 raise copies.NotCopyableError("the code has too many open files")
+            if request["folders"] is not None:
+                folders.check(len(request["folders"]), request["memory"])
             pids, number = copies.branch(self._doubles.fork, streams)
         except copies.NotCopyableError as reason:
             pids, number = [], -1
@@ -137,17 +170,18 @@ class Server:
             self._send(message | {"pids": pids})
             return
         self._doubles.take_in_orphans()
+        self._interrupts.end()
         self._interpreter.become_copy()
         message["detail"] = self._move(request["folders"], number)
         self._send(message | {"pids": [os.getpid()]})
 
-    def _move(self, folders: list[str] | None, number: int) -> str:
+    def _move(self, targets: list[str] | None, number: int) -> str:
         """Into a working folder of its own with copies of what is in the present one."""
-        if folders is None:
+        if targets is None:
             return ""
         try:
-            copies.copy_folder(os.getcwd(), folders[number])
-            os.chdir(folders[number])
+            folders.copy(os.getcwd(), targets[number])
+            os.chdir(targets[number])
         except OSError as error:
             return f"its working folder could not be made: {error}"
         return ""
@@ -165,8 +199,8 @@ def move_channel(channel: socket.socket) -> socket.socket:
 def prepare_streams() -> None:
     """Text layers on 0, 1 and 2 as the code is to find them: made once, in the template."""
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  (lives as long as we do)
-    sys.stdout = _text_stream(1)
-    sys.stderr = _text_stream(2)
+    sys.stdout = streams.opened(1)
+    sys.stderr = streams.opened(2)
     for name in ("stdin", "stdout", "stderr"):
         setattr(sys, f"__{name}__", getattr(sys, name))
 
@@ -175,10 +209,3 @@ def redirect_output(stdout: int, stderr: int) -> None:
     """Put the pipes on 1 and 2; 0 is /dev/null already."""
     os.dup2(stdout, 1, inheritable=True)
     os.dup2(stderr, 2, inheritable=True)
-
-
-def _text_stream(descriptor: int) -> Any:
-    # Line buffered: what is printed reaches the host while the code still runs.
-    return open(
-        descriptor, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False
-    )

@@ -17,16 +17,18 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from protocell_guest.guest.cells import KEPT_BYTES
+from protocell_guest.guest.event_loop import EventLoop
 from protocell_guest.guest.interpreter import Interpreter
 from protocell_guest.guest.notebook_cells import NotebookCells
+from protocell_guest.guest.notebook_loan import borrowed, rehearsing
 from protocell_guest.guest.notebook_shell import Shell, UsageError, failure_of
 from protocell_guest.guest.outcome import Outcome
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from protocell_guest.guest.cells import Cells
+    from protocell_guest.guest.imports import ImportPolicy
     from protocell_guest.guest.tracebacks import Failure
 
 # Functions of this module keep these builtins when the code assigns to builtins.len or the like.
@@ -47,13 +49,13 @@ def the_shell() -> Shell:
 class Notebook(Interpreter):
     """An interpreter whose cells may be what IPython understands."""
 
-    warm_cells = ("%pwd", "print?", "x = 1\n%time x\nx")
+    warm_cells = ("%pwd", "x = 1\n%time x\nx")
 
     @classmethod
     @contextmanager
     def beside(cls) -> Iterator[None]:
         """For an interpreter beside the live one."""
-        with super().beside(), the_shell().borrowed():
+        with super().beside(), borrowed(the_shell()):
             yield
 
     def _make_cells(self) -> Cells:
@@ -61,17 +63,34 @@ class Notebook(Interpreter):
         self._caught: BaseException | None = None
         return NotebookCells(self._shell)
 
+    def _make_loop(self) -> EventLoop:
+        return EventLoop(self._context, tell=self._shell.share_loop)
+
     def _make_display(self) -> Callable[[object], Any]:
-        self._shell.adopt(self._main, self._screen, self._policy)
+        self._shell.adopt(self._main, self._screen)
         return self._shell.enter_builtins()
 
-    def _known(self) -> dict[str, Any]:
-        return self._shell.user_ns_hidden
+    def take_over(
+        self,
+        *,
+        deny_imports: Sequence[str] | None = None,
+        allow_imports: Sequence[str] | None = None,
+    ) -> None:
+        """As the plain one."""
+        super().take_over(deny_imports=deny_imports, allow_imports=allow_imports)
+        self._shell.begin_here()
 
-    def become_copy(self) -> None:
-        """Go on in a fork of the process in which this was made."""
-        super().become_copy()
-        self._shell.share_loop(None)
+    def _obey(self, policy: ImportPolicy) -> None:
+        super()._obey(policy)
+        self._shell.policy = policy
+
+    def _known(self) -> dict[str, Any]:
+        return {**self._shell.user_ns_hidden, **super()._known()}
+
+    def rehearse(self) -> None:
+        """As the plain one."""
+        with rehearsing(self._shell):
+            super().rehearse()
 
     # -- a cell -----------------------------------------------------------------------------------
 
@@ -85,10 +104,9 @@ class Notebook(Interpreter):
 
     def _repair(self) -> None:
         super()._repair()
-        world = vars(builtins)
-        for name, value in _BUILTINS.items():  # IPython has none of its own
-            if world.get(name) is None:
-                world[name] = value
+        world = vars(builtins)  # of which IPython has no copy
+        if None in map(world.get, _BUILTINS):
+            world |= {name: what for name, what in _BUILTINS.items() if world.get(name) is None}
         if "_oh" not in self._namespace:
             self._shell.init_user_ns()
 
@@ -122,7 +140,16 @@ class Notebook(Interpreter):
             self._tell("post_run_cell", result)
 
     def _tell(self, event: str, *arguments: object) -> None:
-        self._shell.events.trigger(event, *arguments)
+        """As IPython's ``trigger``, which takes an interrupt for a failure of who is told, and goes on."""
+        for callback in list(self._shell.events.callbacks[event]):
+            try:
+                callback(*arguments)
+            except Exception:  # noqa: BLE001  (the code's own can raise anything)
+                sys.stdout.write(
+                    f"Error in callback {callback} (for {event}), "
+                    f"with arguments args {arguments},kwargs {{}}:\n"
+                )
+                self._shell.showtraceback()
 
     def _is_wanted(self, event: str) -> bool:
         callbacks = getattr(self._shell.events, "callbacks", None)
@@ -136,6 +163,8 @@ class Notebook(Interpreter):
         self._shell.last_failure = failure = failure_of(error)
         if type(error) is UsageError:
             sys.stderr.write(failure.traceback)
+        if self._shell.takes(error):
+            failure = failure._replace(traceback=f"{failure.name}: {failure.value}\n")
         if self._is_wanted("post_run_cell"):
             self._caught = error  # else its frames would live on
         return failure
@@ -149,11 +178,6 @@ class Notebook(Interpreter):
             meant = code = f"# {len(code):,} characters"
         history.store_inputs(number, meant, code)
         history.db_input_cache.clear()
-
-    def _ready_loop(self) -> asyncio.AbstractEventLoop:
-        loop = super()._ready_loop()
-        self._shell.share_loop(loop)
-        return loop
 
     def _try(self, step: Callable[..., object], *arguments: object) -> None:
         """Something of IPython's, which the code may have broken."""

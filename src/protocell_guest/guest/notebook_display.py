@@ -7,6 +7,7 @@ that could be mistaken for a need.
 from __future__ import annotations
 
 import builtins
+import re
 import sys
 from importlib import import_module
 from typing import Any
@@ -20,6 +21,8 @@ globals()["__builtins__"] = dict(vars(builtins))
 _hooks: Any = import_module("IPython.core.displayhook")
 _publishers: Any = import_module("IPython.core.displaypub")
 _formatters: Any = import_module("IPython.core.formatters")
+_inspection: Any = import_module("IPython.core.oinspect")
+_find_file = _inspection.find_file
 
 Forms = dict[str, str]
 
@@ -76,6 +79,15 @@ class Formatter(_formatters.DisplayFormatter):  # type: ignore[misc]
         if include:
             forms = {mime: text for mime, text in forms.items() if mime in include}
         return {mime: text for mime, text in forms.items() if mime not in (exclude or ())}, {}
+
+
+def _file_of(value: object) -> str | None:
+    """Where a value was defined; what a cell defines is in no file, and has no folder."""
+    name: str | None = _find_file(value)
+    return None if name is None else re.sub(r"^.*/(?=<cell \d+>$)", "", name)
+
+
+_inspection.find_file = _file_of
 
 
 def print_page(_shell: Any, data: Any, **_options: object) -> None:

@@ -20,20 +20,20 @@ import builtins
 import os
 import subprocess
 import sys
-from contextlib import contextmanager
 from importlib import import_module
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from protocell_guest.guest import commands, magics
 from protocell_guest.guest.display import Screen, Shown
+from protocell_guest.guest.leaving import Leave
 from protocell_guest.guest.notebook_display import DisplayHook, Formatter, Publisher, print_page
 from protocell_guest.guest.notebook_store import Store
 from protocell_guest.guest.plain_tracebacks import hide
 from protocell_guest.guest.tracebacks import Failure, describe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from types import ModuleType
 
     from protocell_guest.guest.imports import ImportPolicy
@@ -45,7 +45,6 @@ _core: Any = import_module("IPython.core.interactiveshell")
 _async: Any = import_module("IPython.core.async_helpers")
 _history: Any = import_module("IPython.core.history")
 _functions: Any = import_module("IPython.core.display_functions")
-_autocall: Any = import_module("IPython.core.autocall")
 _errors: Any = import_module("IPython.core.error")
 _text: Any = import_module("IPython.utils.text")
 _config: Any = import_module("traitlets.config")
@@ -63,19 +62,11 @@ _core.PickleShareDB = lambda _root: Store()  # which makes a folder at once up t
 hide(os.path.dirname(_core.__file__).removesuffix("/core"))
 
 
-class _Leave(_autocall.IPyAutocall):  # type: ignore[misc]
-    """``exit`` and ``quit``, with brackets or without: the end of the cell, not of the interpreter."""
-
-    rewrite = False
-
-    def __call__(self, code: object = None) -> None:
-        raise SystemExit(code)
-
-
 class Shell(_core.InteractiveShell):  # type: ignore[misc]
     """The only one of its process."""
 
     configurables: list[Any]
+    last_execution_result: Any
     profile_dir = SimpleNamespace(location=f"{_FOLDER}/profile_default")
 
     def __init__(self) -> None:
@@ -130,10 +121,11 @@ class Shell(_core.InteractiveShell):  # type: ignore[misc]
 
     # -- a session --------------------------------------------------------------------------------
 
-    def adopt(self, main: ModuleType, screen: Screen, policy: ImportPolicy | None) -> None:
+    def adopt(self, main: ModuleType, screen: Screen) -> None:
         """Belong to this module and this screen, with nothing of a session before."""
-        self.screen, self.policy = screen, policy
+        self.screen, self.policy = screen, None
         self.failure = self.last_failure = None
+        self.custom_exceptions: tuple[type[BaseException], ...] = ()
         self.user_module, self.user_ns = self.prepare_user_module(main, vars(main))
         self.user_ns_hidden: dict[str, Any] = {}
         self._main_mod_cache: dict[str, Any] = {}
@@ -155,10 +147,16 @@ class Shell(_core.InteractiveShell):  # type: ignore[misc]
         if not self.builtin_trap._nested_level:
             self.builtin_trap.__enter__()
 
+    def begin_here(self) -> None:
+        """Take this folder for the first one; ``adopt`` may have been done elsewhere."""
+        self.starting_dir = os.getcwd()
+        history = self.history_manager
+        history.dir_hist[:] = history._dir_hist_default()
+
     def init_user_ns(self) -> None:
         """As IPython, but for ``open``, which is the builtin, and ``exit``, which ends the cell."""
         super().init_user_ns()
-        leave = _Leave(self)
+        leave = Leave(self)
         for names in (self.user_ns, self.user_ns_hidden):
             names.pop("open", None)
             names |= {"exit": leave, "quit": leave}
@@ -171,17 +169,6 @@ class Shell(_core.InteractiveShell):  # type: ignore[misc]
     @db.setter
     def db(self, value: Any) -> None:
         self._db = value
-
-    @contextmanager
-    def borrowed(self) -> Iterator[None]:
-        """For a session beside the one that goes on afterwards."""
-        attributes, traits, hook = dict(vars(self)), dict(self._trait_values), sys.displayhook
-        try:
-            yield
-        finally:
-            self.__dict__.update(attributes)
-            self._trait_values.update(traits)
-            sys.displayhook = hook
 
     def enter_builtins(self) -> Callable[..., object]:
         """Be found by code that imports nothing; returns ``display``."""
@@ -196,6 +183,12 @@ class Shell(_core.InteractiveShell):  # type: ignore[misc]
         self.displayhook.update_user_ns(value)
         if formats:
             self.screen.put(Shown(formats, main=main))
+
+    def del_var(self, varname: str, by_name: bool = False) -> None:  # noqa: FBT001, FBT002
+        """``%xdel``, which looks for the value in what the last ``run_cell`` came to as well."""
+        if self.last_execution_result is None:
+            self.last_execution_result = _core.ExecutionResult(None)
+        super().del_var(varname, by_name)
 
     # -- programs ---------------------------------------------------------------------------------
 
@@ -268,6 +261,13 @@ class Shell(_core.InteractiveShell):  # type: ignore[misc]
     def showsyntaxerror(self, *_more: object, **_options: object) -> None:
         """As ``showtraceback``."""
         self.showtraceback()
+
+    def takes(self, error: BaseException) -> bool:
+        """Give an error to the code's own handler (``set_custom_exc``), if that is for it."""
+        is_wanted = isinstance(error, self.custom_exceptions)
+        if is_wanted:
+            self.CustomTB(type(error), error, error.__traceback__)
+        return is_wanted
 
     def show_last_failure(self) -> None:
         """The last error once more: ``%tb``."""

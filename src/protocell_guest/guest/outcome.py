@@ -7,7 +7,8 @@ import sys
 from os import _exit, write
 from typing import NamedTuple, NoReturn
 
-from protocell_guest.guest.tracebacks import Failure
+from protocell_guest.guest.clipping import clip
+from protocell_guest.guest.tracebacks import MAX_VALUE, Failure
 
 # Functions of this module keep these builtins when the code assigns to builtins.int or the like.
 globals()["__builtins__"] = dict(vars(builtins))
@@ -16,26 +17,34 @@ _code_of = SystemExit.__dict__["code"].__get__
 
 
 class Outcome(NamedTuple):
-    """How a cell ended: with an error, with SystemExit, or at its end."""
+    """How a cell ended: with an error, with SystemExit (with both if that has a message), or at its end."""
 
     error: Failure | None = None
     exit_code: int | None = None
     """What the shell would have seen, if SystemExit ended the cell."""
 
 
-def exit_code(error: SystemExit) -> int:
-    """What the shell sees, as in CPython's _Py_HandleSystemExit."""
+def left_with(error: SystemExit) -> Outcome:
+    """What the shell sees, as in CPython's _Py_HandleSystemExit; a message on standard error is the error's value."""
     code = _code_of(error)
     if code is None:
-        return 0
+        return Outcome(exit_code=0)
     if issubclass(type(code), int):
         number = int.__index__(code)
-        return number & 0xFF if -(2**63) <= number < 2**63 else 0xFF
+        return Outcome(exit_code=number & 0xFF if -(2**63) <= number < 2**63 else 0xFF)
     try:
-        sys.stderr.write(f"{code}\n")
-    except BaseException:  # noqa: BLE001  (its __str__ or stream is broken; CPython says nothing either)
-        return 1
-    return 1
+        message = str.__str__(f"{code}")
+    except BaseException:  # noqa: BLE001  (its __str__ is broken; CPython says nothing either)
+        return Outcome(exit_code=1)
+    _say(message)
+    return Outcome(error=Failure("SystemExit", clip(message, MAX_VALUE), ""), exit_code=1)
+
+
+def _say(message: str) -> None:
+    try:
+        sys.stderr.write(f"{message}\n")
+    except BaseException:  # noqa: BLE001  (the stream is the code's own, and broken; it is in the error as well)
+        return
 
 
 def end_child(outcome: Outcome) -> NoReturn:

@@ -28,27 +28,20 @@ def make(
     Raises:
         ImportError: IPython is asked for and not installed, or too old.
     """
-    made = _class_for(kind)
-    return made(
-        deny_imports=deny_imports,
-        allow_imports=allow_imports,
-        workspace=workspace,
-        before=before,
-    )
+    made = _class_for(kind)(workspace=workspace, before=before)
+    made.take_over(deny_imports=deny_imports, allow_imports=allow_imports)
+    return made
 
 
-def prepare(kind: Kind = "auto") -> None:
-    """Import and warm up, in a template, what ``make`` will need in its forks. Leaves no state.
+def prepare(kind: Kind = "auto") -> Interpreter:
+    """An interpreter made in a template, for each of its forks to take over; everything it needs is warm.
 
     Raises:
         ImportError: as ``make``.
     """
-    interpreter.warm(_class_for(kind))
-
-
-def warm(kind: Kind = "auto") -> None:
-    """Touch, in a context that waits, what its first cell will touch. Leaves no state."""
-    interpreter.warm(_class_for(kind))
+    chosen = _class_for(kind)
+    interpreter.warm(chosen)
+    return chosen()
 
 
 def _class_for(kind: Kind) -> type[Interpreter]:

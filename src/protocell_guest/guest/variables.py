@@ -12,7 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from itertools import islice
-from types import FunctionType, ModuleType
+from types import FunctionType, MethodDescriptorType, ModuleType
 from typing import Any
 
 from protocell_guest.guest.clipping import clip
@@ -31,6 +31,8 @@ _MOST_BITS = 256
 
 _NOT_THE_CODES = re.compile(r"__\w+__|_{1,3}|_i{1,3}|_i?\d+|_[iod]h|_exit_code", re.ASCII)
 _module_of = type.__dict__["__module__"].__get__
+_vars_of = type.__dict__["__dict__"].__get__
+_mro_of = type.__dict__["__mro__"].__get__
 _ATOMS = (type(None), bool, int, float, complex, str, bytes, bytearray)
 _SEQUENCES: dict[type, str] = {list: "[]", tuple: "()", set: "{}", frozenset: "{}"}
 _FRAMES = (
@@ -46,8 +48,8 @@ _FRAMES = (
 
 def describe(
     namespace: Mapping[str, Any], *, hidden: Mapping[str, Any] | None = None, most: int = 200
-) -> list[dict[str, Any]]:
-    """The last ``most`` names that the code has made, in the order in which it made them.
+) -> tuple[list[dict[str, Any]], int]:
+    """The last ``most`` names that the code has made, in the order in which it made them, and how many are left out.
 
     Each is a dict of ``name``, ``type``, ``shape`` (a list of numbers, or None), ``size`` in bytes (that of
     a container without what it holds, but of arrays and frames as a whole) and ``preview``. ``hidden`` are
@@ -61,7 +63,7 @@ def describe(
         and not _NOT_THE_CODES.fullmatch(name)
         and not (name in before and before[name] is value)
     ]
-    return [_described(name, value) for name, value in made[-most:]]
+    return [_described(name, value) for name, value in made[-most:]], max(0, len(made) - most)
 
 
 def _described(name: str, value: Any) -> dict[str, Any]:
@@ -114,7 +116,19 @@ def _size(value: Any) -> int:
         return int(value.nbytes)
     if type(value) in _ATOMS or type(value) in _SEQUENCES or type(value) is dict:
         return sys.getsizeof(value)
-    return object.__sizeof__(value)
+    return _size_of_object(value)
+
+
+def _size_of_object(value: Any) -> int:
+    """What the class says that is written in C, which the value's own is or inherits from.
+
+    Never that of ``object`` for all: of generators it gives some address, as CPython 3.11 has no count where it looks.
+    """
+    for base in _mro_of(type(value)):
+        method = _vars_of(base).get("__sizeof__")
+        if type(method) is MethodDescriptorType and method.__objclass__ is base:
+            return int(method(value))
+    return 0
 
 
 # -- a look ------------------------------------------------------------------------------------------

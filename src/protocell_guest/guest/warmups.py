@@ -10,12 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
-
-from protocell_guest.guest import shells
-from protocell_guest.guest.shells import Kind
 
 Step = Callable[[], None]
 
@@ -52,16 +48,15 @@ _CONTEXT: dict[str, Step] = {"numpy": _numpy, "pandas": _pandas}
 _TEMPLATE: dict[str, Step] = {**_CONTEXT, "pandas": _more_pandas}
 
 
-def for_packages(names: Sequence[str], shell: Kind = "auto") -> Warmups:
-    """What to run for these preloaded packages, and for this interpreter (``shells.make``)."""
+def for_packages(names: Sequence[str]) -> Warmups:
+    """What to run for these preloaded packages."""
     return Warmups(
-        template=_in_turn([partial(shells.prepare, shell), *_known(_TEMPLATE, names)]),
-        context=_in_turn([partial(shells.warm, shell), *_known(_CONTEXT, names)]),
+        template=_in_turn(_known(_TEMPLATE, names)), context=_in_turn(_known(_CONTEXT, names))
     )
 
 
-def _known(steps: dict[str, Step], names: Sequence[str]) -> Iterable[Step]:
-    return (steps[name] for name in names if name in steps)
+def _known(steps: dict[str, Step], names: Sequence[str]) -> Sequence[Step]:
+    return [steps[name] for name in names if name in steps]
 
 
 def _in_turn(steps: Sequence[Step]) -> Step:

@@ -44,6 +44,9 @@ _syscall.restype = c_long
 _prctl = _libc.prctl
 _prctl.argtypes = [c_int, c_ulong, c_ulong, c_ulong, c_ulong]
 _prctl.restype = c_int
+# What it writes can have to wait for a reader: the GIL is let go.
+_stdio = ctypes.CDLL(None)
+_IOLBF = 1
 
 
 class UnsupportedMachineError(OSError):
@@ -89,6 +92,16 @@ def prctl(option: int, a2: int = 0, a3: int = 0, a4: int = 0, a5: int = 0) -> in
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
     return result
+
+
+def buffer_lines() -> None:
+    """setvbuf(3) for C's stdout: a line goes out when it ends. Before anything is written there."""
+    _stdio.setvbuf(c_void_p.in_dll(_stdio, "stdout"), None, _IOLBF, c_ulong(0))
+
+
+def flush_stdout() -> None:
+    """fflush(3) for C's stdout alone: another FILE can be locked by a thread that reads it."""
+    _stdio.fflush(c_void_p.in_dll(_stdio, "stdout"))
 
 
 def _thread_id_address() -> int:

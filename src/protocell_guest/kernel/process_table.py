@@ -10,6 +10,7 @@ reaped children is the use of the whole tree.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
@@ -36,6 +37,11 @@ class Dead(NamedTuple):
     pid: int
     status: int  # as of waitpid(2)
     cpu: float  # seconds, with its reaped children
+
+    @property
+    def is_killed(self) -> bool:
+        """Whether SIGKILL has ended it."""
+        return os.WIFSIGNALED(self.status) and os.WTERMSIG(self.status) == signal.SIGKILL
 
 
 def has_exited(pid: int) -> bool:

@@ -91,7 +91,7 @@ def run(task: Task, place: Folder, channel: int, stdout: int, stderr: int) -> No
         before=lambda: allow_processor_time(task.limits["cpu_seconds"]),
     )
     connection.sendall(wire.encode({"event": "ready", "enforced": enforced}))
-    doubles = loop.Doubles(_no_copy, _nothing)
+    doubles = loop.Doubles(_no_copy, _nothing, _nothing)
     loop.Server(connection, interpreter, interrupts, doubles).serve(idle=_nothing)
 
 

@@ -1,0 +1,180 @@
+"""The calls of one execution, from the first to the last: read, checked, performed side by side, answered.
+
+Theory of operation
+-------------------
+One socket pair for each execution.  The far end goes into the context with the request; the near end is served by
+a task in the loop of the toolset (``runtime``), not by whoever waits for the execution.  What comes is hostile:
+a request that is none, or too long, ends the line, and with it every call.  At most ``at_once`` calls run beside
+each other, and no more is read while that many and as many again are waiting, so the code inside waits in its
+write and the host's memory stays bounded.  ``finish`` cancels what still runs and waits for its end; the near end is
+closed then, so that whatever thread of the code calls later is told that the execution has ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from typing import TYPE_CHECKING
+
+from protocell._broker.gate import Gate
+from protocell._broker.requests import ERROR, HEAD, VALUE, CallRequest, RequestReader
+from protocell._broker.work import Work
+from protocell._running.bell import Bell
+from protocell.calls import ToolCall
+from protocell.errors import ProtocolError
+from protocell.tools.errors import ToolError
+
+if TYPE_CHECKING:
+    from protocell._broker.desk import Desk
+
+_READ_BYTES = 1 << 18
+
+
+class Counter:
+    """Serves the calls of one execution."""
+
+    def __init__(self, desk: Desk, execution: int) -> None:
+        self._desk = desk
+        self._execution = execution
+        self._limits = desk.limits
+        self._line, self.far = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._line.settimeout(0.0)
+        self._requests = RequestReader(self._limits.argument_bytes)
+        self._gate = Gate(desk.approve, self._limits.approval_seconds)
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._records: dict[int, ToolCall] = {}
+        self._slots = asyncio.Semaphore(self._limits.at_once)
+        self._sending = asyncio.Lock()
+        self._room = asyncio.Event()
+        self._clock = (0.0, 0.0, 0)  # seconds so far, since when, calls that run
+        self._ended = Bell()
+        self._serving: asyncio.Task[None] | None = None
+        self.violation = ""
+
+    # -- for who runs the execution, in any thread ------------------------------------------------
+
+    def begin(self) -> None:
+        """From now on calls are answered."""
+        self._desk.runtime.post(self._serve())
+
+    @property
+    def most_bytes(self) -> int:
+        """Of the arguments of one call."""
+        return self._limits.argument_bytes
+
+    def paused(self) -> float:
+        """Seconds so far in which a tool or a person worked for the code: not the code's own time."""
+        total, since, running = self._clock
+        return total + (time.monotonic() - since if running else 0.0)
+
+    def finish(self) -> Bell:
+        """Cancel what still runs; the bell rings when all of it has ended."""
+        self._desk.runtime.post(self._finish())
+        return self._ended
+
+    @property
+    def calls(self) -> list[ToolCall]:
+        """What was called, in order; whole after ``finish``."""
+        return [self._records[number] for number in sorted(self._records)]
+
+    def close(self) -> None:
+        """Give the descriptors back."""
+        self.far.close()
+        self._line.close()
+        self._ended.close()
+
+    # -- in the loop ------------------------------------------------------------------------------
+
+    async def _serve(self) -> None:
+        self._serving = asyncio.current_task()
+        loop = asyncio.get_running_loop()
+        try:
+            while data := await loop.sock_recv(self._line, _READ_BYTES):
+                for request in self._requests.feed(data):
+                    if isinstance(request, CallRequest):
+                        await self._accept(request)
+                    elif (task := self._tasks.get(request.number)) is not None:
+                        task.cancel()
+        except ProtocolError as error:
+            self.violation = str(error)
+            self._line.shutdown(socket.SHUT_RDWR)
+        except OSError:  # the code has closed its end, or was ended
+            return
+
+    async def _accept(self, request: CallRequest) -> None:
+        while len(self._tasks) >= 2 * self._limits.at_once:
+            self._room.clear()
+            await self._room.wait()
+        task = asyncio.get_running_loop().create_task(self._perform(request))
+        self._tasks[request.number] = task
+        task.add_done_callback(lambda _: self._done(request.number))
+
+    def _done(self, number: int) -> None:
+        self._tasks.pop(number, None)
+        self._room.set()
+
+    async def _finish(self) -> None:
+        if self._serving is not None:
+            self._serving.cancel()
+        for task in tuple(self._tasks.values()):
+            task.cancel()
+        while self._tasks:
+            await asyncio.wait(tuple(self._tasks.values()))
+        self._ended.ring()
+
+    # -- one call ---------------------------------------------------------------------------------
+
+    async def _perform(self, request: CallRequest) -> None:
+        work = Work(self, request)
+        self._count(1)
+        try:
+            async with self._slots:
+                body = await work.run()
+            kind = VALUE
+        except ToolError as error:
+            kind, body = ERROR, work.failed(error)
+        finally:
+            self._count(-1)
+            self._records[request.number] = work.record()
+        await self._send(request.number, kind, body)
+
+    async def _send(self, number: int, kind: bytes, body: bytes) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            async with self._sending:
+                await loop.sock_sendall(self._line, HEAD.pack(len(body), number, kind) + body)
+        except OSError:  # nobody is there any more
+            return
+
+    def _count(self, step: int) -> None:
+        total, since, running = self._clock
+        now = time.monotonic()
+        if running:
+            total += now - since
+        self._clock = (total, now, running + step)
+
+    def check_budget(self, request: CallRequest) -> None:
+        """Raises ToolError where this call is one too many."""
+        if request.number > self._limits.calls:
+            text = f"an execution may make {self._limits.calls} calls, and this is one more"
+        elif self.paused() > self._limits.seconds:
+            text = f"the calls of this execution have taken {self._limits.seconds:g} s, which is all they may"
+        else:
+            return
+        raise ToolError(f"{text}; do with what there is, or ask for less at a time", kind="budget")
+
+    @property
+    def desk(self) -> Desk:
+        """Whose it is."""
+        return self._desk
+
+    @property
+    def gate(self) -> Gate:
+        """What its calls have to pass."""
+        return self._gate
+
+    @property
+    def execution(self) -> int:
+        """Its number."""
+        return self._execution

@@ -1,0 +1,78 @@
+"""The tools of one sandbox as the host has them: found by name, told to the code, counted for each execution."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from protocell._broker.counter import Counter
+from protocell._broker.runtime import Runtime, of_this_process
+from protocell._catalogue.catalogue import Catalogue
+from protocell._catalogue.entries import Card, cards
+from protocell._catalogue.shapes import Shapes
+from protocell._waiter import AsyncioWaiter, Waiter
+from protocell.tools.access import Tools
+from protocell.tools.tool import Question, Reply, Tool
+
+_REDACTED = "[redacted]"
+
+
+class Desk:
+    """Where the calls of a sandbox's code are taken."""
+
+    def __init__(self, tools: Tools, runtime: Runtime | None = None) -> None:
+        self._tools = tools
+        self.limits = tools.limits
+        self.approve = tools.approve
+        self._redact = frozenset(tools.redact)
+        self._runtime = runtime
+        self._seen = Shapes()
+
+    @property
+    def runtime(self) -> Runtime:
+        """Where its tools run, once it is known."""
+        assert self._runtime is not None  # noqa: S101  (``cards`` comes first)
+        return self._runtime
+
+    async def cards(self, waiter: Waiter) -> list[Card]:
+        """What the code is to find: asked of the tools' sources, which are started where they are not."""
+        if self._runtime is None:
+            is_async = isinstance(waiter, AsyncioWaiter)
+            self._runtime = Runtime.here() if is_async else of_this_process()
+        found = await self._runtime.result(self.tools(), waiter)
+        return cards(Catalogue.of(found, seen=self._seen.schemas()))
+
+    async def tools(self) -> tuple[Tool, ...]:
+        """What there is now; in the runtime's loop."""
+        return await self._tools.toolset.tools()
+
+    async def find(self, tool: str) -> Tool | None:
+        """The tool with this id; in the runtime's loop."""
+        return next((each for each in await self.tools() if each.id == tool), None)
+
+    def counter(self, execution: int) -> Counter:
+        """For the calls of one execution."""
+        return Counter(self, execution)
+
+    def see(self, tool: Tool, value: Any) -> None:
+        """Remember of what shape a value is, where its tool does not say."""
+        if tool.output_schema is None:
+            self._seen.see(tool.id, value)
+
+    def redacted(self, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments for the log."""
+        return {
+            name: _REDACTED if name in self._redact or f"{tool}:{name}" in self._redact else value
+            for name, value in arguments.items()
+        }
+
+    def tell_progress(self, call: int, text: str, done: float | None, total: float | None) -> None:
+        """Of one call, to whoever listens."""
+        if self._tools.on_progress is not None:
+            self._tools.on_progress(call, text, done, total)
+
+    async def ask(self, question: Question) -> Reply:
+        """Ask a person, if there is one."""
+        if self._tools.ask is None:
+            return Reply(action="decline")
+        return await self._tools.ask(question)

@@ -1,0 +1,76 @@
+"""Whether a call may happen: its rule, and where the rule says so a person, through the caller's ``approve``."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import Any
+
+from protocell.errors import PolicyError
+from protocell.tools.approval import Approval, ApprovalRequest, Approve
+from protocell.tools.errors import ToolError
+from protocell.tools.tool import Tool
+
+
+class Gate:
+    """What one execution's calls have to pass."""
+
+    def __init__(self, approve: Approve | None, seconds: float) -> None:
+        self._approve = approve
+        self._seconds = seconds
+        self._once: set[str] = set()
+
+    async def pass_through(
+        self, tool: Tool, arguments: dict[str, Any], execution: int, call: int
+    ) -> tuple[dict[str, Any], str]:
+        """The arguments to call with, and the words for the log.
+
+        Raises:
+            ToolError: kind ``denied``; says by whom, and why.
+        """
+        decision = tool.permission.decide(arguments)
+        if decision == "allow" or (decision == "ask_once" and tool.id in self._once):
+            return arguments, "allowed"
+        if decision == "deny":
+            raise _denied(tool, "a rule of this sandbox denies it with these arguments")
+        approval = await self._ask(tool, arguments, execution, call)
+        if not approval.allowed:
+            raise _denied(tool, approval.reason or "it was asked for and denied")
+        if decision == "ask_once":
+            self._once.add(tool.id)
+        if approval.arguments is None:
+            return arguments, "approved"
+        return dict(approval.arguments), "approved with other arguments"
+
+    async def _ask(
+        self, tool: Tool, arguments: dict[str, Any], execution: int, call: int
+    ) -> Approval:
+        if self._approve is None:
+            raise _denied(tool, "it needs an approval, and nobody is there to give one")
+        request = ApprovalRequest(
+            tool=tool.id,
+            description=tool.description,
+            arguments=arguments,
+            execution=execution,
+            call=call,
+        )
+        try:
+            async with asyncio.timeout(self._seconds):
+                said = self._approve(request)
+                if inspect.isawaitable(said):
+                    said = await said
+        except TimeoutError:
+            raise _denied(tool, f"nobody decided within {self._seconds:g} s") from None
+        if isinstance(said, Approval):
+            return said
+        if isinstance(said, bool):
+            return Approval(allowed=said)
+        raise PolicyError(
+            f"approve= returned {said!r:.60}; allowed are Approval(...), True and False"
+        )
+
+
+def _denied(tool: Tool, why: str) -> ToolError:
+    return ToolError(
+        f"{tool.id} was not called: {why}", kind="denied", tool=tool.id, server=tool.server
+    )

@@ -1,0 +1,113 @@
+"""What goes wrong with an MCP server, as the ToolError that the code inside catches.
+
+The text says what happened and no more: paths, commands and standard error stay on the host, as the
+cause of the exception and in ``McpSource.stderr``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import httpx2
+import mcp_types
+from mcp.client import InputRequiredRoundsExceededError
+from mcp.client.auth import OAuthFlowError
+from mcp.shared.exceptions import MCPError
+from pydantic import ValidationError
+
+from protocell.tools.errors import MOST_CHARACTERS, ToolError
+from protocell.tools.mcp_connection import BadServerError
+from protocell.tools.mcp_http import LOST_SESSION, NETWORK_ERROR
+
+CLOSED = "was closed"
+# The SDK's for what did not arrive, and JSON-RPC's for what was not understood.
+_BEFORE_ANY_TOOL = frozenset(
+    {mcp_types.CONNECTION_CLOSED, mcp_types.PARSE_ERROR, mcp_types.INVALID_REQUEST}
+)
+
+
+def transport(server: str, what: str, tool: str = "") -> ToolError:
+    """The server is not there, or not to be understood."""
+    return ToolError(f"the server {server} {what}", kind="transport", server=server, tool=tool)
+
+
+def refusal(result: Mapping[str, Any], server: str, tool: str) -> ToolError:
+    """The tool ran and said no: its text, and in ``data`` its structured content, or a text too long."""
+    texts = [
+        str(block.get("text", ""))
+        for block in result.get("content") or ()
+        if isinstance(block, Mapping) and block.get("type") == "text"
+    ]
+    text = "\n".join(texts).strip() or "the tool failed and does not say why"
+    data = result.get("structuredContent", text if len(text) > MOST_CHARACTERS else None)
+    return ToolError(text[:MOST_CHARACTERS], tool=tool, server=server, data=data)
+
+
+def of_call(error: BaseException, server: str, tool: str, *, ended: str) -> ToolError:
+    """For what the SDK raised in a call; ``ended`` is why the connection ended, if it did."""
+    if ended == CLOSED:
+        return transport(server, ended, tool)
+    if ended:
+        return transport(server, f"{ended} before it answered; the next call starts anew", tool)
+    return _of(error, server, tool)
+
+
+def of_opening(error: BaseException, server: str, tool: str, *, ended: str) -> ToolError:
+    """For what it raised before there was a call to make: whatever it is, the server is not there."""
+    made = transport(server, ended, tool) if ended else _of(error, server, tool)
+    made.kind = "transport"
+    return made
+
+
+def _of(error: BaseException, server: str, tool: str) -> ToolError:
+    for inner in leaves(error):
+        if (told := _told(inner, server, tool)) is not None:
+            return told
+    return transport(server, f"cannot be spoken to ({type(next(leaves(error))).__name__})", tool)
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """The exceptions in a group; a task group of the SDK's wraps even a single one."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from leaves(inner)
+    else:
+        yield error
+
+
+def _told(error: BaseException, server: str, tool: str) -> ToolError | None:
+    match error:
+        case MCPError():
+            return _of_protocol(error, server, tool)
+        case TimeoutError():
+            what = f"the server {server} did not answer in time"
+            return ToolError(what, kind="timeout", server=server, tool=tool)
+        case BadServerError():
+            return transport(server, str(error), tool)
+        case OSError():
+            return transport(server, f"could not be started ({type(error).__name__})", tool)
+        case httpx2.TransportError():
+            return transport(server, f"cannot be reached ({type(error).__name__})", tool)
+        case ValidationError():
+            return transport(server, "sent something that is not MCP", tool)
+        case InputRequiredRoundsExceededError():
+            return transport(server, "does not stop asking for input", tool)
+        case OAuthFlowError():
+            return transport(server, "could not be logged in to (OAuth)", tool)
+        case _:
+            return None
+
+
+def _of_protocol(error: MCPError, server: str, tool: str) -> ToolError:
+    """An error response; the SDK makes such errors too, for what did not arrive."""
+    if error.code in {NETWORK_ERROR, LOST_SESSION}:
+        made = transport(server, error.message, tool)
+    elif error.code in _BEFORE_ANY_TOOL:
+        made = transport(server, f"did not answer: {error.message}", tool)
+    elif error.code == mcp_types.REQUEST_TIMEOUT:
+        made = ToolError(error.message, kind="timeout", server=server, tool=tool)
+    else:
+        made = ToolError(error.message, server=server, tool=tool)
+    made.data = {"code": error.code, "data": error.data}
+    return made

@@ -1,0 +1,68 @@
+"""One source as all toolsets made of it share it: started at first need, listed once, closed for all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from protocell.errors import PolicyError
+from protocell.tools.tool import Source, Tool
+
+
+class Supply:
+    """A source, and what it listed last."""
+
+    def __init__(self, source: Source, *, any_loop: bool = False) -> None:
+        """``any_loop``: there is nothing in it that belongs to one event loop."""
+        self.source = source
+        self.any_loop = any_loop
+        self._listeners: list[Callable[[], None]] = []
+        self._tools: tuple[Tool, ...] | None = None
+        self._changes = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lock = asyncio.Lock()
+        source.changed = self._changed
+
+    async def tools(self) -> tuple[Tool, ...]:
+        """What there is now; starts the source. Raises ToolError, and PolicyError as said below."""
+        self._take_loop()
+        async with self._lock:
+            if self._tools is None:
+                changes = self._changes
+                await self.source.start()
+                found = await self.source.tools()
+                if changes != self._changes:  # it changed meanwhile: true now, but not to be kept
+                    return found
+                self._tools = found
+            return self._tools
+
+    async def close(self) -> None:
+        """Ends it; the next need starts it again."""
+        self._take_loop()
+        async with self._lock:
+            self._tools = None
+            await self.source.close()
+            self._loop = None
+
+    def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Calls it whenever the list has changed; gives what ends that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def _changed(self) -> None:
+        self._changes += 1
+        self._tools = None
+        for listener in tuple(self._listeners):
+            listener()
+
+    def _take_loop(self) -> None:
+        """Connections belong to the event loop that opened them; a lock does as well."""
+        loop = asyncio.get_running_loop()
+        if self._loop is loop or (self.any_loop and self._tools is not None):
+            return
+        if self._loop is not None and not self._loop.is_closed() and not self.any_loop:
+            raise PolicyError(
+                f"the tools of {self.source.name} are in use in another event loop; close that "
+                "toolset first, or make a second one"
+            )
+        self._loop, self._lock, self._tools = loop, asyncio.Lock(), None

@@ -1,0 +1,176 @@
+"""What the call of a tool gives its caller: a value, or a value that is on its way.
+
+Models write all of ``f(x)``, ``await f(x)``, ``asyncio.gather(f(x), f(y))`` and ``pool.map(f, xs)``, and mix them.
+So a call gives the value, after waiting for it; but where an event loop runs in the same thread, and the caller
+does anything with the result, it gives an ``UnawaitedToolCall``.  That one has been sent already; it can be awaited,
+gathered and made a task of like a coroutine; and whoever uses it as the value that it will be has that value, after
+waiting for it.  What the caller does next is read from its bytecode: a result that is dropped nobody can await.
+"""
+
+from __future__ import annotations
+
+import builtins
+import opcode
+import operator
+import sys
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from types import FrameType
+
+    from protocell_guest.guest.tool_line import Line, Reply
+
+# Functions of this module keep these builtins when the code assigns to builtins.len or the like.
+globals()["__builtins__"] = dict(vars(builtins))
+
+_CACHE = opcode.opmap.get("CACHE", 0)
+_DROPS = opcode.opmap["POP_TOP"]
+_UNIT = 2  # bytes of an instruction
+_MISSING = object()
+
+
+def perform(
+    line: Line, tool: str, arguments: dict[str, Any], caller: FrameType, *, raw: bool = False
+) -> Any:
+    """Call the tool, in the way that fits what the caller does next.
+
+    Raises:
+        ToolError: the call failed, or cannot be sent.
+    """
+    reply = line.begin(tool, arguments, raw=raw)
+    if not _has_running_loop() or _next_of(caller) == _DROPS:
+        return line.wait(reply)
+    return UnawaitedToolCall(line, reply)
+
+
+def _has_running_loop() -> bool:
+    asyncio = sys.modules.get("asyncio")
+    return asyncio is not None and asyncio._get_running_loop() is not None
+
+
+def _next_of(caller: FrameType) -> int:
+    """What the caller does after the instruction that it is at."""
+    code = caller.f_code.co_code
+    place = caller.f_lasti + _UNIT
+    while place < len(code) and code[place] == _CACHE:
+        place += _UNIT
+    return code[place] if place < len(code) else -1
+
+
+class UnawaitedToolCall(Coroutine[Any, Any, Any]):
+    """A call of a tool that is on its way: await it, gather it, or use it as its value."""
+
+    __slots__ = ("_line", "_reply", "_running", "_value")
+
+    def __init__(self, line: Line, reply: Reply) -> None:
+        self._line = line
+        self._reply = reply
+        self._running: Coroutine[Any, Any, Any] | None = None
+        self._value: Any = _MISSING
+
+    # -- as a coroutine ---------------------------------------------------------------------------
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self._line.awaited(self._reply).__await__()
+
+    def _started(self) -> Coroutine[Any, Any, Any]:
+        if self._running is None:
+            self._running = self._line.awaited(self._reply)
+        return self._running
+
+    def send(self, value: Any) -> Any:
+        """As a coroutine's."""
+        return self._started().send(value)
+
+    def throw(self, *error: Any) -> Any:
+        """As a coroutine's."""
+        return self._started().throw(*error)
+
+    def close(self) -> None:
+        """As a coroutine's; the call goes on until its execution ends."""
+        if self._running is not None:
+            self._running.close()
+
+    # -- as the value -----------------------------------------------------------------------------
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name in (
+            "cr_frame",
+            "cr_code",
+            "cr_await",
+            "cr_running",
+            "_asyncio_future_blocking",
+        ):
+            raise AttributeError(name)
+        return getattr(_value_of(self), name)
+
+    def __hash__(self) -> int:
+        return id(self)  # a set of tasks must not wait for them
+
+
+def _value_of(call: UnawaitedToolCall) -> Any:
+    if call._value is _MISSING:
+        call._value = call._line.wait(call._reply)
+    return call._value
+
+
+def _resolved(item: Any) -> Any:
+    return _value_of(item) if type(item) is UnawaitedToolCall else item
+
+
+def _one(function: Callable[..., Any]) -> Callable[..., Any]:
+    def method(call: UnawaitedToolCall, *others: Any) -> Any:
+        return function(_value_of(call), *(_resolved(other) for other in others))
+
+    return method
+
+
+def _two(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    return lambda call, other: function(_resolved(other), _value_of(call))
+
+
+_REVERSED = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor")
+_SAME = (
+    *(
+        "lt",
+        "le",
+        "gt",
+        "ge",
+        "ne",
+        "eq",
+        "neg",
+        "pos",
+        "abs",
+        "invert",
+        "index",
+        "lshift",
+        "rshift",
+        "matmul",
+    ),
+    *("getitem", "setitem", "delitem", "contains", "concat"),
+    *_REVERSED,
+)
+_BUILT_IN: dict[str, Callable[..., Any]] = {
+    "str": str,
+    "repr": repr,
+    "format": format,
+    "bool": bool,
+    "len": len,
+    "iter": iter,
+    "int": int,
+    "float": float,
+    "complex": complex,
+    "bytes": bytes,
+    "round": round,
+    "reversed": reversed,
+    "dir": dir,
+}
+for _name in _SAME:
+    setattr(UnawaitedToolCall, f"__{_name}__", _one(getattr(operator, f"__{_name}__")))
+for _name in _REVERSED:
+    setattr(UnawaitedToolCall, f"__r{_name}__", _two(getattr(operator, f"__{_name}__")))
+for _name, _function in _BUILT_IN.items():
+    setattr(UnawaitedToolCall, f"__{_name}__", _one(_function))
+UnawaitedToolCall.__module__ = "__main__"

@@ -1,0 +1,208 @@
+"""The tools of a context as model code finds them: functions, in a namespace for each server.
+
+The host says which there are, as cards; what a card says is text of third parties, and names are put through
+``str.isidentifier`` there and here.  A function is made when it is first looked at, since there may be a thousand.
+The code may replace all of it: what counts is what the host lets a call do.
+"""
+
+from __future__ import annotations
+
+import builtins
+import inspect
+import sys
+from typing import TYPE_CHECKING, Any
+
+from protocell_guest.guest import tool_search
+from protocell_guest.guest.tool_calls import perform
+from protocell_guest.guest.tool_errors import NAMES, error_of
+from protocell_guest.guest.tool_line import Line
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from types import FrameType
+
+# Functions of this module keep these builtins when the code assigns to builtins.len or the like.
+globals()["__builtins__"] = dict(vars(builtins))
+
+_NOT_NOW = "tools can be called while an execution runs, and none of this one's tools is there now"
+_KINDS = {
+    "normal": inspect.Parameter.POSITIONAL_OR_KEYWORD,
+    "positional_only": inspect.Parameter.POSITIONAL_OR_KEYWORD,
+    "variadic": inspect.Parameter.VAR_POSITIONAL,
+    "keyword_only": inspect.Parameter.KEYWORD_ONLY,
+    "keywords": inspect.Parameter.VAR_KEYWORD,
+}
+Card = dict[str, Any]
+
+
+class _Hint:
+    """Text that stands for a type in a signature."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+class Toolbox:
+    """What can be called, and the line over which it is called while an execution runs."""
+
+    def __init__(self, cards: Sequence[Card]) -> None:
+        self._cards = {card["id"]: card for card in cards}
+        self._line: Line | None = None
+
+    def open(self, line: socket.socket, most_bytes: int) -> None:
+        """An execution begins."""
+        self._line = Line(line, most_bytes)
+
+    def close(self) -> None:
+        """It has ended."""
+        line, self._line = self._line, None
+        if line is not None:
+            line.close()
+
+    def names(self) -> dict[str, Any]:
+        """What the code is to find."""
+        spaces: dict[str, dict[str, Card]] = {}
+        found: dict[str, Any] = {**NAMES, "call_tool": self._call_tool}
+        for card in self._cards.values():
+            spaces.setdefault(card["space"], {})[card["name"]] = card
+            if card["flat"]:
+                found[card["name"]] = self.function(card)
+        found |= tool_search.names(list(self._cards.values()))
+        return found | {name: Namespace(self, name, cards) for name, cards in spaces.items()}
+
+    def function(self, card: Card) -> Callable[..., Any]:
+        """The function that calls this tool."""
+
+        def tool(*args: Any, **kwargs: Any) -> Any:
+            return self.call(card, args, kwargs, sys._getframe(1))
+
+        def raw(*args: Any, **kwargs: Any) -> Any:
+            """As the tool itself, with all that it gave, as it gave it."""
+            return self.call(card, args, kwargs, sys._getframe(1), raw=True)
+
+        tool.__name__ = card["name"]
+        tool.__qualname__ = f"{card['space']}.{card['name']}"
+        tool.__module__ = "__main__"
+        tool.__doc__ = card["doc"]
+        tool.__signature__ = _signature(card)  # type: ignore[attr-defined]
+        tool.raw = raw  # type: ignore[attr-defined]
+        return tool
+
+    def call(
+        self,
+        card: Card,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        caller: FrameType,
+        *,
+        raw: bool = False,
+    ) -> Any:
+        """Call it with what the code gave."""
+        return self._perform(card["id"], _bound(card, args, kwargs), caller, raw=raw)
+
+    def _call_tool(self, tool: str, arguments: dict[str, Any] | None = None, /, **more: Any) -> Any:
+        """Call a tool by ``"server/name"``, with its arguments as a dict or by name."""
+        given = {**(arguments or {}), **more}
+        card = self._cards.get(tool)
+        bound = given if card is None else _bound(card, (), given)
+        return self._perform(tool, bound, sys._getframe(1))
+
+    def _perform(
+        self, tool: str, arguments: dict[str, Any], caller: FrameType, *, raw: bool = False
+    ) -> Any:
+        line = self._line
+        if line is None:
+            raise error_of({"kind": "transport", "message": _NOT_NOW, "tool": tool})
+        return perform(line, tool, arguments, caller, raw=raw)
+
+
+class Namespace:
+    """The tools of one server; ``dir()`` lists them, ``help()`` tells of each."""
+
+    def __init__(self, toolbox: Toolbox, name: str, cards: Mapping[str, Card]) -> None:
+        self.__name__ = name
+        self._toolbox = toolbox
+        self._cards = cards
+
+    def __getattr__(self, name: str) -> Any:
+        card = self._cards.get(name)
+        if card is None:
+            raise AttributeError(_unknown(self.__name__, name, self._cards), name=name, obj=self)
+        function = self._toolbox.function(card)
+        self.__dict__[name] = function
+        return function
+
+    def __dir__(self) -> list[str]:
+        return sorted(self._cards)
+
+    def __iter__(self) -> Iterator[Callable[..., Any]]:
+        return (getattr(self, name) for name in sorted(self._cards))
+
+    def __len__(self) -> int:
+        return len(self._cards)
+
+    def __repr__(self) -> str:
+        return (
+            f"<{len(self._cards)} tools of {self.__name__}: {', '.join(sorted(self._cards)[:20])}>"
+        )
+
+
+def _unknown(server: str, name: str, cards: Mapping[str, Card]) -> str:
+    import difflib  # noqa: PLC0415  (for this sentence alone)
+
+    near = difflib.get_close_matches(name, cards, n=3, cutoff=0.5)
+    hint = f"; did you mean {' or '.join(near)}?" if near else f"; see dir({server})"
+    return f"{server} has no tool {name!r}{hint}"
+
+
+def _signature(card: Card) -> inspect.Signature:
+    parameters = []
+    for each in card["parameters"]:
+        kind = _KINDS[each["kind"]]
+        optional = kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+        default: Any = inspect.Parameter.empty
+        if optional and not each["required"]:
+            default = each.get("default", _Hint("..."))
+        hint = _Hint(each["hint"])
+        parameters.append(
+            inspect.Parameter(each["identifier"], kind, default=default, annotation=hint)
+        )
+    parameters.sort(key=lambda each: (each.kind, each.default is not inspect.Parameter.empty))
+    return inspect.Signature(parameters, return_annotation=_Hint(card["returns"]))
+
+
+def _bound(card: Card, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments by original names; the host knows whether they fit."""
+    parameters = card["parameters"]
+    names = {each["identifier"]: each["name"] for each in parameters}
+    known = {*names, *names.values()}
+    one = args[0] if len(args) == 1 and not kwargs else None
+    if isinstance(one, dict) and known.issuperset(one) and (one or not parameters):
+        args, kwargs = (), one
+    bound: dict[str, Any] = {}
+    rest = list(args)
+    for each in parameters:
+        if each["kind"] == "variadic" and rest:
+            bound[each["name"]], rest = rest, []
+        elif rest and each["kind"] in ("normal", "positional_only"):
+            bound[each["name"]] = rest.pop(0)
+    if rest:
+        raise _misfit(card, f"takes {len(parameters)} arguments, {len(args)} were given")
+    for key, value in kwargs.items():
+        name = names.get(key, key)
+        if name in bound:
+            raise _misfit(card, f"got {key!r} twice")
+        bound[name] = value
+    return bound
+
+
+def _misfit(card: Card, what: str) -> Exception:
+    shown = ", ".join(
+        f"{each['identifier']}{'*' if each['required'] else ''}" for each in card["parameters"]
+    )
+    message = f"{card['id']} {what}. Parameters (* = required): {shown or 'none'}"
+    return error_of({"kind": "validation", "message": message, "tool": card["id"]})

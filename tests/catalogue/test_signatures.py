@@ -1,0 +1,58 @@
+"""A tool on one line."""
+
+import ast
+
+from protocell._catalogue.signatures import call, signature
+from protocell._catalogue.tokens import estimate
+from tests.catalogue.tools import ISSUE, catalogue, of, real, tool
+
+
+def test_a_signature_has_names_hints_defaults_and_the_first_sentence():
+    made = tool(schema=ISSUE, description="Create an issue. And more.", output_schema=ISSUE)
+
+    assert signature(catalogue(made), made) == (
+        "github.create_issue(owner: str, repo: str, title: str, body: str = None,"
+        " state: Literal['open', 'closed'] = 'open')"
+        " -> dict  # Create an issue"
+    )
+
+
+def test_a_call_can_be_pasted():
+    made = tool(schema=ISSUE, description="Create an issue", output_schema={"type": "integer"})
+
+    text = call(catalogue(made), made)
+
+    assert text == (
+        "github.create_issue(owner=str, repo=str, title=str)"
+        "  # optional: body=str, state=Literal['open', 'closed']; gives int; Create an issue"
+    )
+    ast.parse(text)
+
+
+def test_a_shape_that_was_only_seen_says_so():
+    made = tool("list")
+    shown = catalogue(made, seen={"github/list": {"type": "array", "items": {"type": "integer"}}})
+
+    assert signature(shown, made) == "github.list() -> list[int]  # seen, not promised"
+
+
+def test_optional_parameters_without_end_become_points_and_needed_ones_stay():
+    many = {f"parameter_{number}": {"type": "string"} for number in range(100)}
+    made = tool("f", schema=of({**many, "last": {"type": "integer"}}, "last"))
+
+    text = signature(catalogue(made), made)
+
+    assert text.startswith("github.f(last: int, parameter_0: str = None, ")
+    assert text.endswith(", ...)")
+    assert len(text) < 240
+
+
+def test_real_tools_cost_45_tokens_each_at_most():
+    lines = [signature(real(), each) for each in real().tools]
+
+    assert estimate("\n".join(lines)) / len(lines) <= 45
+
+
+def test_the_calls_of_real_tools_are_python():
+    for each in real().tools:
+        ast.parse(call(real(), each))
