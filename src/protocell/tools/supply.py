@@ -44,6 +44,12 @@ class Supply:
             await self.source.close()
             self._loop = None
 
+    def close_from_another_thread(self) -> None:
+        """As ``close``, and waits for it; not for the thread of its event loop."""
+        loop = self._loop
+        if loop is not None and loop.is_running():
+            asyncio.run_coroutine_threadsafe(self.close(), loop).result()
+
     def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Calls it whenever the list has changed; gives what ends that."""
         self._listeners.append(listener)

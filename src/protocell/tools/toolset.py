@@ -197,6 +197,19 @@ class Toolset:
 
         return stop
 
+    def __enter__(self) -> Self:
+        """For the blocking face; servers start at the first need."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for supply in self._supplies:
+            supply.close_from_another_thread()
+
     async def __aenter__(self) -> Self:
         await self.start()
         return self

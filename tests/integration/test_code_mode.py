@@ -1,0 +1,273 @@
+"""Tools as functions inside a real sandbox: called, raced, refused, cancelled, and there again after a restore."""
+
+import asyncio
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import protocell
+from protocell import AsyncSandbox, Limits, Policy, Sandbox
+from protocell._broker.runtime import of_this_process
+from protocell.errors import UnsupportedError
+from protocell.tools import Approval, ApprovalRequest, ToolLimits, Tools, Toolset
+
+of_this_process()  # the one loop of the blocking face, which stays until the process ends
+SERVER = Path(__file__).parent.parent / "tools" / "servers" / "mcp_new.py"
+
+
+class Orders:
+    """A host's own code, with state."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+        self.begun = threading.Event()
+        self.cancelled = threading.Event()
+
+    def order(self, number: int) -> dict[str, Any]:
+        """One order by its number."""
+        self.asked.append(number)
+        return {"number": number, "total": number * 10}
+
+    async def wait(self) -> None:
+        """Wait for ever."""
+        self.begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.cancelled.set()
+
+    async def pause(self, seconds: float) -> str:
+        """Take some time."""
+        await asyncio.sleep(seconds)
+        return "rested"
+
+
+@pytest.fixture
+def orders() -> Orders:
+    return Orders()
+
+
+@pytest.fixture
+def toolset(orders: Orders) -> Toolset:
+    return Toolset.of(orders.order, orders.wait, orders.pause, name="shop")
+
+
+def test_code_loops_over_a_tool_and_prints_what_matters(toolset: Toolset, orders: Orders):
+    with Sandbox(tools=toolset) as sandbox:
+        execution = sandbox.run_code("print(sum(order(n)['total'] for n in range(1, 101)))")
+
+    assert execution.logs.stdout == ["50500\n"]
+    assert orders.asked == list(range(1, 101))
+    assert [call.outcome for call in execution.tool_calls] == ["ok"] * 100
+
+
+def test_top_level_await_and_gather_work_as_in_a_notebook(toolset: Toolset):
+    code = "import asyncio\nawait asyncio.gather(*[shop.order(n) for n in (1, 2)])"
+    with Sandbox(tools=toolset) as sandbox:
+        execution = sandbox.run_code(code)
+
+    assert execution.text == "[{'number': 1, 'total': 10}, {'number': 2, 'total': 20}]"
+
+
+def test_tools_are_found_from_inside_in_the_same_program(toolset: Toolset):
+    with Sandbox(tools=toolset) as sandbox:
+        execution = sandbox.run_code(
+            "hit = search_tools('order by number')[0]\n"
+            "print(hit.id, 'One order' in str(describe('shop.order')), len(tools))"
+        )
+
+    assert execution.logs.stdout == ["shop/order True 3\n"]
+
+
+def test_a_call_that_fails_is_an_error_of_the_code_with_its_own_frames_alone(toolset: Toolset):
+    with Sandbox(tools=toolset) as sandbox:
+        execution = sandbox.run_code("def total(n):\n    return order(n)\ntotal('x')")
+
+    assert execution.status == "error"
+    assert execution.error is not None
+    assert execution.error.name == "ToolValidationError"
+    assert execution.error.traceback.count("File ") == 2
+    assert [(call.outcome, call.kind) for call in execution.tool_calls] == [("error", "validation")]
+
+
+def test_tools_are_there_after_a_restore_in_a_branch_and_in_a_further_context(toolset: Toolset):
+    with Sandbox(tools=toolset, checkpoints=True) as sandbox:
+        sandbox.run_code("before = order(1)")
+        killed = sandbox.run_code("order(2)\nimport os; os._exit(1)")
+        restored = sandbox.run_code("before['total'], order(3)['total']")
+        (branch,) = sandbox.context.fork(1)
+        further = sandbox.create_code_context()
+        texts = [one.run_code("order(4)['total']").text for one in (branch, further)]
+
+    assert (killed.state, len(killed.tool_calls)) == ("restored", 1)
+    assert (restored.text, texts) == ("(10, 30)", ["40", "40"])
+
+
+def test_variables_tell_what_the_code_made_and_not_the_tools(toolset: Toolset):
+    with Sandbox(tools=toolset) as sandbox:
+        sandbox.run_code("mine = order(1)")
+
+        assert [variable.name for variable in sandbox.context.variables()] == ["mine"]
+
+
+def test_the_time_that_a_tool_takes_is_not_the_codes(toolset: Toolset):
+    policy = Policy(limits=Limits(wall_seconds=0.4))
+    with Sandbox(policy, tools=toolset) as sandbox:
+        rested = sandbox.run_code("pause(1.0)")
+        busy = sandbox.run_code("pause(0.5)\nwhile True: pass")
+
+    assert (rested.status, rested.text) == ("ok", "'rested'")
+    assert busy.status == "timeout"
+
+
+def test_an_interrupt_ends_the_wait_for_a_tool_and_the_tool(toolset: Toolset, orders: Orders):
+    with Sandbox(tools=toolset) as sandbox:
+        stopper = threading.Thread(target=lambda: orders.begun.wait(30) and sandbox.interrupt())
+        stopper.start()
+        execution = sandbox.run_code("x = 1\nwait()")
+        stopper.join()
+
+        assert execution.error is not None
+        assert (execution.error.name, execution.state) == ("KeyboardInterrupt", "kept")
+        assert orders.cancelled.wait(30)
+        assert [call.outcome for call in execution.tool_calls] == ["cancelled"]
+        assert sandbox.run_code("x, order(1)['number']").text == "(1, 1)"
+
+
+def test_code_that_is_killed_in_a_call_takes_the_call_along(toolset: Toolset, orders: Orders):
+    code = "import os, threading, time\nthreading.Thread(target=wait, daemon=True).start()\n"
+    with Sandbox(tools=toolset) as sandbox:
+        execution = sandbox.run_code(code + "pause(0.1)\nos.kill(os.getpid(), 9)")
+
+        assert execution.status == "killed"
+        assert orders.cancelled.wait(30)
+        assert sorted(call.outcome for call in execution.tool_calls) == ["cancelled", "ok"]
+
+
+def test_a_process_that_the_code_starts_cannot_call(toolset: Toolset):
+    code = """
+import os
+reader, writer = os.pipe()
+if os.fork() == 0:
+    try:
+        order(1)
+    except ConnectionError as error:
+        os.write(writer, str(error).encode())
+    os._exit(0)
+os.wait()
+os.read(reader, 1000).decode()[:60]
+"""
+    with Sandbox(tools=toolset) as sandbox:
+        execution = sandbox.run_code(code)
+
+    assert execution.text == "'tools are called from the process that runs the code, not fr'"
+
+
+def test_who_approves_is_asked_while_the_sandbox_lives(toolset: Toolset):
+    asked: list[ApprovalRequest] = []
+
+    async def approve(request: ApprovalRequest) -> Approval:
+        asked.append(request)
+        await asyncio.sleep(0.6)
+        return Approval(allowed=request.arguments["number"] != 2, reason="two is private")
+
+    policy = Policy(limits=Limits(wall_seconds=0.5))
+    tools = Tools(toolset=toolset.permit({"shop/order": "ask"}), approve=approve)
+    with Sandbox(policy, tools=tools) as sandbox:
+        allowed = sandbox.run_code("order(1)['total']")
+        denied = sandbox.run_code("order(2)")
+
+    assert allowed.text == "10"
+    assert denied.error is not None
+    assert (denied.error.name, "two is private" in denied.error.value) == ("ToolDeniedError", True)
+    assert [one.arguments["number"] for one in asked] == [1, 2]
+
+
+def test_budgets_hold_for_each_execution_anew(toolset: Toolset):
+    tools = Tools(toolset=toolset, limits=ToolLimits(calls=2))
+    code = "done = []\nfor n in range(4): done.append(order(n))"
+    with Sandbox(tools=tools) as sandbox:
+        first, second = sandbox.run_code(code), sandbox.run_code(code)
+
+    for execution in (first, second):
+        assert execution.error is not None
+        assert execution.error.name == "ToolBudgetError"
+        assert [call.outcome for call in execution.tool_calls] == ["ok", "ok", "error"]
+
+
+def test_a_hundred_megabytes_stay_inside():
+    def large() -> str:
+        """Much."""
+        return "x" * 100_000_000
+
+    with Sandbox(tools=Toolset.of(large)) as sandbox:
+        execution = sandbox.run_code("text = large()\nlen(text)", timeout=60)
+
+    assert execution.text == "100000000"
+    assert execution.tool_calls[0].result_bytes == 100_000_002
+
+
+def test_in_asyncio_tools_run_in_the_callers_loop():
+    async def main() -> tuple[str | None, bool]:
+        loop, seen = asyncio.get_running_loop(), []
+
+        async def here() -> str:
+            """Where am I?"""
+            seen.append(asyncio.get_running_loop() is loop)
+            return "here"
+
+        async with AsyncSandbox(tools=Toolset.of(here)) as sandbox:
+            execution = await sandbox.run_code("here()")
+        return execution.text, all(seen)
+
+    assert asyncio.run(main()) == ("'here'", True)
+
+
+def test_a_real_mcp_server_is_a_namespace():
+    server = Toolset.mcp([sys.executable, str(SERVER), "stdio"], name="remote")
+    with server as toolset, Sandbox(tools=toolset) as sandbox:
+        execution = sandbox.run_code(
+            "person = remote.get_person('Ada')\n"
+            "remote.add(a=2, b=3), type(person).__name__, 'get_person' in dir(remote)"
+        )
+        failed = sandbox.run_code("remote.fail(why='no paper')")
+
+    assert execution.text == "(5, 'dict', True)"
+    assert failed.error is not None
+    assert "no paper" in failed.error.value
+
+
+def test_a_line_that_the_code_breaks_costs_it_its_tools_alone(toolset: Toolset):
+    code = """
+import os, socket
+lines = [fd for fd in range(4, 20) if os.path.exists(f"/proc/self/fd/{fd}")
+         and os.readlink(f"/proc/self/fd/{fd}").startswith("socket:")]
+line = socket.socket(fileno=os.dup(lines[0]))
+line.sendall(b"\\xff" * 100)
+try:
+    order(1)
+except ToolError as error:
+    print(type(error).__name__)
+"""
+    with Sandbox(tools=toolset) as sandbox:
+        execution = sandbox.run_code(code)
+        after = sandbox.run_code("order(2)['total']")
+
+    assert execution.logs.stdout == ["ToolTransportError\n"]
+    assert after.text == "20"
+
+
+def test_without_the_kernel_there_are_no_tools(toolset: Toolset):
+    with (
+        Sandbox(Policy(isolation="process"), tools=toolset) as sandbox,
+        pytest.raises(UnsupportedError, match="tools"),
+    ):
+        sandbox.run_code("1")
+
+
+def test_what_is_no_toolset_is_refused():
+    with pytest.raises(protocell.PolicyError, match="allowed is a Toolset"):
+        Sandbox(tools=[print])  # type: ignore[arg-type]
