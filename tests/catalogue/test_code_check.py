@@ -2,8 +2,8 @@
 
 import pytest
 
-from protocell._catalogue.code_check import Checked, CodeCheck
 from protocell.tools.tool import Parameter
+from tests.catalogue.checking import Checked, CodeCheck
 from tests.catalogue.tools import ISSUE, catalogue, of, tool
 
 MOVE = of({"from": {"type": "string"}, "to": {"type": "string"}}, "from", "to")

@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocell._catalogue.catalogue import Catalogue
-from protocell._catalogue.code_check import CodeCheck
 from protocell._catalogue.entries import card
 from protocell._catalogue.levels import LEVELS, view
 from protocell._catalogue.lint import findings
@@ -19,6 +18,7 @@ from protocell._catalogue.stubs import stub
 from protocell._catalogue.text import clean, first_sentence, one_line
 from protocell._catalogue.tokens import Count, estimate
 from protocell_guest.card_index import CardIndex
+from tests.catalogue.checking import CodeCheck
 from tests.catalogue.tools import catalogue, tool
 
 TEXT = st.text(max_size=40) | st.sampled_from(

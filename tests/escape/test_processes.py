@@ -470,7 +470,7 @@ def test_no_priority_real_time_or_oom_privilege_can_be_had(marker: str) -> None:
     assert found[2] == ["EPERM"] * 4
     assert set(found[3]) <= {"ValueError", "PermissionError"}
     assert set(found[4]) <= {"EROFS", "EACCES", "ENOENT"}
-    assert (score, nice, policy) == ("500\n", os.getpriority(os.PRIO_PROCESS, 0), os.SCHED_OTHER)
+    assert (score, nice, policy) == ("400\n", os.getpriority(os.PRIO_PROCESS, 0), os.SCHED_OTHER)
 
 
 @pytest.mark.twin("processes.no-privilege")

@@ -1,10 +1,4 @@
-"""Looks at code before it runs, on the host: what was put around it, whether it is Python, whether its tools exist.
-
-Inside, the same is done by the same modules of ``protocell_guest``, and better: there the interpreter is the one that
-runs the code, and what a name means is seen, not guessed. So this is for those who have no sandbox at hand, or want to
-know before they ask for one. CPython's parser is made for code that one trusts, and this is not: it is bounded, see
-``MOST_CHARACTERS``, and nothing of it is ever run.
-"""
+"""Looks at code as a context is to do before it runs it: the modules of ``protocell_guest`` for that, put together."""
 
 from __future__ import annotations
 
@@ -71,7 +65,7 @@ def _parse(code: str) -> ast.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of odd escapes: they are for whoever runs the code
         tree = compile(code, "<code>", "exec", _FLAGS, dont_inherit=True)
-    assert isinstance(tree, ast.Module)  # noqa: S101 - what these flags and this mode give
+    assert isinstance(tree, ast.Module)
     return tree
 
 
