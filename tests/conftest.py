@@ -9,7 +9,7 @@ import pytest
 
 from tests.claims import CLAIMS
 from tests.features import require
-from tests.leftovers import left_behind, picture
+from tests.leftovers import beforehand, left_behind
 
 _NEEDS = {claim.id: claim.needs for claim in CLAIMS}
 # These start sandboxes or parts of one. Pure tests are spared the two looks at /proc.
@@ -53,7 +53,7 @@ def _nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     if parts[0] not in _FOLDERS_OF_LEFTOVERS:
         yield
         return
-    before = picture()
+    before = beforehand()
     yield
     left = left_behind(before)
     if left:

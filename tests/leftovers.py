@@ -40,6 +40,11 @@ def picture() -> Picture:
     return frozenset([*_descriptors(), *_processes(), *_mounts(), *_cgroups(), *_temporary_files()])
 
 
+def beforehand() -> Picture:
+    """The picture that a later one is compared with: groups of other programs that are in use now are known, too."""
+    return picture() | {f"cgroup {folder}/{name}" for folder, name in _all_groups()}
+
+
 def left_behind(before: Picture, *, patience_seconds: float = PATIENCE_SECONDS) -> list[str]:
     """Return what is there and was not there before, after the kernel had its time."""
     deadline = time.monotonic() + patience_seconds
@@ -150,6 +155,11 @@ def _cgroups() -> Iterator[str]:
         for name in names:
             if below_ours or (_GROUP_NAME.match(name) and not _has_a_living_owner(name)):
                 yield f"cgroup {folder}/{name}"
+
+
+def _all_groups() -> Iterator[tuple[str, str]]:
+    for folder, names, _ in os.walk(_CGROUPS):
+        yield from ((folder, name) for name in names if _GROUP_NAME.match(name))
 
 
 def _has_a_living_owner(name: str) -> bool:

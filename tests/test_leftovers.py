@@ -11,7 +11,7 @@ import pytest
 
 from protocell import Sandbox, run_code
 from protocell._boxes.zygotes import ZYGOTES
-from tests.leftovers import left_behind, picture
+from tests.leftovers import beforehand, left_behind
 
 
 @pytest.fixture(autouse=True)
@@ -21,13 +21,13 @@ def _quiet() -> None:
 
 
 def test_nothing_done_leaves_nothing():
-    before = picture()
+    before = beforehand()
 
     assert left_behind(before, patience_seconds=0) == []
 
 
 def test_an_open_descriptor_is_found():
-    before = picture()
+    before = beforehand()
     descriptor = os.open("/dev/null", os.O_RDONLY)
 
     left = left_behind(before, patience_seconds=0)
@@ -37,7 +37,7 @@ def test_an_open_descriptor_is_found():
 
 
 def test_a_running_child_is_found():
-    before = picture()
+    before = beforehand()
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as child:
         left = left_behind(before, patience_seconds=0)
 
@@ -45,7 +45,7 @@ def test_a_running_child_is_found():
 
 
 def test_a_child_that_nobody_waited_for_is_found():
-    before = picture()
+    before = beforehand()
     child = os.posix_spawn("/bin/true", ["true"], {})
     os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
 
@@ -58,7 +58,7 @@ def test_a_child_that_nobody_waited_for_is_found():
 def test_an_orphan_of_a_zygote_is_found():
     # The shell ends at once, so its child goes to the nearest reaper. As a zygote it is told by standard input
     # what to run; it ends when this test closes the pipe.
-    before = picture()
+    before = beforehand()
     reader, writer = os.pipe()
     shell = subprocess.Popen(
         ["/bin/sh", "-c", 'exec 3<&0; "$0" -I - <&3 &', sys.executable],
@@ -83,7 +83,7 @@ def test_an_orphan_of_a_zygote_is_found():
 
 
 def test_a_temporary_file_is_found():
-    before = picture()
+    before = beforehand()
     with tempfile.NamedTemporaryFile(prefix="protocell-") as file:
         left = left_behind(before, patience_seconds=0)
 
@@ -91,7 +91,7 @@ def test_a_temporary_file_is_found():
 
 
 def test_what_ends_by_itself_in_time_is_not_left_behind():
-    before = picture()
+    before = beforehand()
     file = Path(tempfile.gettempdir(), f"protocell-{os.getpid()}")
     file.touch()
     threading.Timer(0.2, file.unlink).start()
@@ -100,7 +100,7 @@ def test_what_ends_by_itself_in_time_is_not_left_behind():
 
 
 def test_an_open_sandbox_is_found_and_a_closed_one_is_not():
-    before = picture()
+    before = beforehand()
     with Sandbox() as sandbox:
         sandbox.run_code("1")
 
@@ -113,7 +113,7 @@ def test_an_open_sandbox_is_found_and_a_closed_one_is_not():
 
 
 def test_the_shared_zygote_and_its_janitor_may_stay():
-    before = picture()
+    before = beforehand()
     run_code("1")
 
     assert left_behind(before) == []

@@ -600,7 +600,7 @@ import os, protocell, sys
 sandbox = protocell.Sandbox(protocell.Policy(isolation="process"))
 code = "import os, subprocess; child = subprocess.Popen(['sleep', '1000'])\\n"
 code += "os.getpid(), os.getppid(), child.pid, os.path.dirname(os.getcwd())"
-print(sandbox.run_code(code).text, flush=True)
+print(*sandbox.run_code(code).text.split(), flush=True)  # IPython breaks what is longer than a line
 """
 
 

@@ -582,7 +582,7 @@ def test_a_folder_is_no_file_to_put_in_and_mounts_are_pointed_to(tmp_path: Path)
 def test_a_full_workspace_refuses_a_file_with_the_reason():
     with (
         Sandbox(limited(workspace_bytes=65536)) as sandbox,
-        pytest.raises(FileError, match="No space left"),
+        pytest.raises(FileError, match="no room is left"),
     ):
         sandbox.files.write("big", b"x" * 200_000)
 

@@ -107,7 +107,11 @@ class EventLoop:
         self._is_copy = True
         self._tell(None)
         if self._loop is not None:
-            self._loop = None
+            theirs, self._loop = self._loop, None
+            with contextlib.suppress(
+                OSError, RuntimeError
+            ):  # the descriptors of it that are here, not when it is collected
+                theirs.close()
             self.ready()
 
     def _current(self) -> asyncio.AbstractEventLoop | None:
