@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from protocell.errors import PolicyError
+from protocell.errors import PolicyError, UnsupportedError
 from protocell.tools.errors import ToolError
 from protocell.tools.parameters import parameters_of
 from protocell.tools.tool import Annotations, Answer, Call, Tool
@@ -417,3 +417,24 @@ def test_toolsets_load_nothing_of_third_parties_before_they_are_made():
 
 def test_a_frozen_tool_can_be_made_anew():
     assert replace(tool("a", "x"), identifier="y").id == "a/x"
+
+
+@pytest.mark.parametrize(
+    "package, make",
+    [
+        ("pydantic", lambda: Toolset.of(len)),
+        ("mcp", lambda: Toolset.mcp("a-server")),
+        ("httpx", lambda: Toolset.openapi({})),
+    ],
+    ids=["pydantic", "mcp", "httpx"],
+)
+def test_a_package_that_is_not_there_is_named_with_the_remedy(
+    monkeypatch: pytest.MonkeyPatch, package: str, make: Callable[[], Toolset]
+):
+    for name in list(sys.modules):
+        if name.startswith("protocell.tools.") or name.partition(".")[0] == package:
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+
+    with pytest.raises(UnsupportedError, match=r"pip install 'protocell\[tools\]'"):
+        make()

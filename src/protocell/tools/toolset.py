@@ -6,10 +6,10 @@ import asyncio
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any, Self
 
-from protocell.errors import PolicyError
+from protocell.errors import PolicyError, UnsupportedError
 from protocell.tools import selection
 from protocell.tools.names import server_name
 from protocell.tools.permission import Permission, Rule
@@ -47,9 +47,10 @@ class Toolset:
 
         Raises:
             PolicyError: one of them can be no tool; the message says why.
+            UnsupportedError: pydantic is not installed; so with ``mcp`` and ``openapi`` and their packages.
         """
         caller = sys._getframe(1)  # hints may name what is local where they are written
-        home: Any = import_module("protocell.tools.functions")  # loads pydantic
+        home: Any = _loaded("functions")  # with pydantic
         source = home.FunctionSource(functions, name=name, names=caller.f_locals)
         return cls._on(Supply(source, any_loop=True))
 
@@ -65,7 +66,7 @@ class Toolset:
         Raises:
             PolicyError: the target or an option is wrong.
         """
-        home: Any = import_module("protocell.tools.mcp_source")  # loads the SDK
+        home: Any = _loaded("mcp_source")  # with the SDK
         return cls._on(Supply(home.McpSource(name or server_name(target), target, **options)))
 
     @classmethod
@@ -78,7 +79,7 @@ class Toolset:
         Raises:
             PolicyError: the document or an option is wrong.
         """
-        home: Any = import_module("protocell.tools.openapi_source")  # loads httpx
+        home: Any = _loaded("openapi_source")  # with httpx
         called = name or server_name(spec if isinstance(spec, str) else "service")
         return cls._on(Supply(home.OpenApiSource(called, spec, **options)))
 
@@ -244,6 +245,18 @@ class Toolset:
         return self._with(
             lambda tools: selection.tightened(tools, rule, lambda tool: of_those(tool) is True)
         )
+
+
+def _loaded(name: str) -> ModuleType:
+    try:
+        return import_module(f"protocell.tools.{name}")
+    except ModuleNotFoundError as error:
+        remedy = "pip install 'protocell[tools]'"
+        raise UnsupportedError(
+            f"tools of this kind need the package {error.name}; {remedy}",
+            missing=(error.name or name,),
+            remedy=remedy,
+        ) from error
 
 
 def _refuse_equal_names(supplies: Iterable[Supply]) -> None:
