@@ -43,7 +43,7 @@ async def listen(box: KernelBox, waiter: Waiter) -> dict[str, Any]:
             data = box.channel.recv(_READ_BYTES)
             frames = reader.feed(data)
         except BlockingIOError:  # then it is the notice of its end
-            break
+            raise ProtocolError("the interpreter ended before it answered; ask again") from None
         except (OSError, wire.WireError) as error:
             raise ProtocolError(f"the interpreter answers nonsense: {error}") from error
         if frames:
