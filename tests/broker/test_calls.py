@@ -310,3 +310,49 @@ def test_a_call_on_its_way_shows_its_value_and_nothing_else(open_line: Open):
         return [repr(call), str(call), f"{call}"]
 
     assert asyncio.run(look()) == ["[1]", "[1]", "[1]"]
+
+
+@pytest.mark.parametrize("fault", ["raises", "returns"])
+def test_an_approver_that_fails_denies_and_the_code_is_not_left_waiting(
+    open_line: Open, fault: str
+):
+    def approve(_request: ApprovalRequest) -> Any:
+        if fault == "raises":
+            raise ZeroDivisionError("of the host's own")
+        return "yes"
+
+    session = open_line(change=lambda tools: tools.permit({"host/echo": "ask"}), approve=approve)
+    with pytest.raises(
+        PermissionError, match=r"approve= (failed \(ZeroDivisionError\)|returned str)"
+    ):
+        session.tools["echo"](1)
+
+    assert session.world.seen == []
+
+
+def test_time_with_a_person_is_not_the_tools(open_line: Open):
+    async def approve(_request: ApprovalRequest) -> bool:
+        await asyncio.sleep(0.3)
+        return True
+
+    session = open_line(
+        ToolLimits(call_seconds=0.2, seconds=0.2),
+        change=lambda tools: tools.permit({"host/echo": "ask"}),
+        approve=approve,
+    )
+
+    assert [session.tools["echo"](number) for number in range(2)] == [0, 1]
+    assert session.counter.paused() > 0.5
+
+
+def test_a_call_that_nobody_awaited_holds_up_no_thread_that_waits(open_line: Open):
+    session = open_line()
+    echo = session.tools["echo"]
+    forgotten: list[Any] = []
+
+    async def forget() -> None:
+        forgotten.append(echo("forgotten", seconds=5))
+
+    asyncio.run(forget())
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(echo, [1, 2], [0.05, 0.2], timeout=4)) == [1, 2]

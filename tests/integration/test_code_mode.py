@@ -12,7 +12,16 @@ import protocell
 from protocell import AsyncSandbox, Limits, Policy, Sandbox
 from protocell._broker.runtime import of_this_process
 from protocell.errors import UnsupportedError
-from protocell.tools import Approval, ApprovalRequest, ToolLimits, Tools, Toolset
+from protocell.tools import (
+    Approval,
+    ApprovalRequest,
+    Call,
+    Question,
+    Reply,
+    ToolLimits,
+    Tools,
+    Toolset,
+)
 
 of_this_process()  # the one loop of the blocking face, which stays until the process ends
 SERVER = Path(__file__).parent.parent / "tools" / "servers" / "mcp_new.py"
@@ -271,3 +280,33 @@ def test_without_the_kernel_there_are_no_tools(toolset: Toolset):
 def test_what_is_no_toolset_is_refused():
     with pytest.raises(protocell.PolicyError, match="allowed is a Toolset"):
         Sandbox(tools=[print])  # type: ignore[arg-type]
+
+
+def test_a_variable_of_the_code_is_not_lost_to_a_tool_of_its_name():
+    def price(item: str):
+        """A price; nothing is promised of its type."""
+        return {"item": item, "cents": 5}
+
+    with Sandbox(tools=Toolset.of(price, name="shop")) as sandbox:
+        # What was learned of its value has the tools told anew before the next execution.
+        sandbox.run_code("mine = price('tea'); price = 7")
+
+        assert sandbox.run_code("price, shop.price('tea')['cents']").text == "(7, 5)"
+
+
+def test_a_question_of_a_tool_stops_its_clock(toolset: Toolset):
+    async def ask(_question: Question) -> Reply:
+        await asyncio.sleep(0.5)
+        return Reply(action="accept", content={"size": "large"})
+
+    async def choose(call: Call) -> str:
+        """Ask a person."""
+        reply = await call.ask(Question(text="Which size?"))
+        return str((reply.content or {})["size"])
+
+    tools = Tools(toolset=Toolset.of(choose), ask=ask, limits=ToolLimits(call_seconds=0.3))
+    with Sandbox(tools=tools) as sandbox:
+        execution = sandbox.run_code("choose()")
+
+    assert execution.text == "'large'"
+    assert execution.tool_calls[0].asked_seconds > 0.4

@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from protocell._boxes.box import out_of_descriptors
+from protocell._broker.clock import Clock
 from protocell._broker.gate import Gate
 from protocell._broker.requests import ERROR, HEAD, VALUE, CallRequest, RequestReader
 from protocell._broker.work import Work
@@ -38,7 +40,10 @@ class Counter:
         self._desk = desk
         self._execution = execution
         self._limits = desk.limits
-        self._line, self.far = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            self._line, self.far = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        except OSError as error:
+            raise out_of_descriptors() from error
         self._line.settimeout(0.0)
         self._requests = RequestReader(self._limits.argument_bytes)
         self._gate = Gate(desk.approve, self._limits.approval_seconds)
@@ -47,7 +52,8 @@ class Counter:
         self._slots = asyncio.Semaphore(self._limits.at_once)
         self._sending = asyncio.Lock()
         self._room = asyncio.Event()
-        self._clock = (0.0, 0.0, 0)  # seconds so far, since when, calls that run
+        self._away = Clock()  # of the code: with a tool, with a person, in the queue
+        self.tools = Clock()  # that work
         self._ended = Bell()
         self._serving: asyncio.Task[None] | None = None
         self.violation = ""
@@ -65,8 +71,7 @@ class Counter:
 
     def paused(self) -> float:
         """Seconds so far in which a tool or a person worked for the code: not the code's own time."""
-        total, since, running = self._clock
-        return total + (time.monotonic() - since if running else 0.0)
+        return self._away.seconds
 
     def finish(self) -> Bell:
         """Cancel what still runs; the bell rings when all of it has ended."""
@@ -75,8 +80,22 @@ class Counter:
 
     @property
     def calls(self) -> list[ToolCall]:
-        """What was called, in order; whole after ``finish``."""
-        return [self._records[number] for number in sorted(self._records)]
+        """What was called, in order, and that the code broke its line if it did; whole after ``finish``."""
+        calls = [self._records[number] for number in sorted(self._records)]
+        return [*calls, *self._broken(calls)]
+
+    def _broken(self, calls: list[ToolCall]) -> Iterator[ToolCall]:
+        if self.violation:
+            number = calls[-1].number + 1 if calls else 1
+            yield ToolCall(
+                number=number,
+                server="",
+                tool="",
+                arguments={},
+                outcome="error",
+                kind="transport",
+                message=f"the code broke the line that its calls go over: {self.violation}",
+            )
 
     def close(self) -> None:
         """Give the descriptors back."""
@@ -115,19 +134,19 @@ class Counter:
         self._room.set()
 
     async def _finish(self) -> None:
-        if self._serving is not None:
-            self._serving.cancel()
-        for task in tuple(self._tasks.values()):
+        serving = () if self._serving is None else (self._serving,)
+        for task in (*serving, *self._tasks.values()):
             task.cancel()
-        while self._tasks:
-            await asyncio.wait(tuple(self._tasks.values()))
+        # Whoever hears the bell closes the line: until then nothing of the loop may look at it.
+        while going := [task for task in (*serving, *self._tasks.values()) if not task.done()]:
+            await asyncio.wait(going)
         self._ended.ring()
 
     # -- one call ---------------------------------------------------------------------------------
 
     async def _perform(self, request: CallRequest) -> None:
         work = Work(self, request)
-        self._count(1)
+        self._away.start()
         try:
             async with self._slots:
                 body = await work.run()
@@ -135,7 +154,7 @@ class Counter:
         except ToolError as error:
             kind, body = ERROR, work.failed(error)
         finally:
-            self._count(-1)
+            self._away.stop()
             self._records[request.number] = work.record()
         await self._send(request.number, kind, body)
 
@@ -147,18 +166,11 @@ class Counter:
         except OSError:  # nobody is there any more
             return
 
-    def _count(self, step: int) -> None:
-        total, since, running = self._clock
-        now = time.monotonic()
-        if running:
-            total += now - since
-        self._clock = (total, now, running + step)
-
     def check_budget(self, request: CallRequest) -> None:
         """Raises ToolError where this call is one too many."""
         if request.number > self._limits.calls:
             text = f"an execution may make {self._limits.calls} calls, and this is one more"
-        elif self.paused() > self._limits.seconds:
+        elif self.tools.seconds > self._limits.seconds:
             text = f"the calls of this execution have taken {self._limits.seconds:g} s, which is all they may"
         else:
             return

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import weakref
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from protocell._broker.counter import Counter
@@ -27,6 +28,10 @@ class Desk:
         self._redact = frozenset(tools.redact)
         self._runtime = runtime
         self._seen = Shapes()
+        # Until a server says that its list is another one, or a tool gave something for the first time.
+        self._found: dict[str, Tool] | None = None
+        self._cards: list[Card] | None = None
+        weakref.finalize(self, tools.toolset.on_change(_forgetting(weakref.ref(self))))
 
     @property
     def runtime(self) -> Runtime:
@@ -39,16 +44,22 @@ class Desk:
         if self._runtime is None:
             is_async = isinstance(waiter, AsyncioWaiter)
             self._runtime = Runtime.here() if is_async else of_this_process()
-        found = await self._runtime.result(self.tools(), waiter)
-        return cards(Catalogue.of(found, seen=self._seen.schemas()))
+        if self._cards is None:
+            found = await self._runtime.result(self.tools(), waiter)
+            self._cards = cards(Catalogue.of(found.values(), seen=self._seen.schemas()))
+        return self._cards
 
-    async def tools(self) -> tuple[Tool, ...]:
-        """What there is now; in the runtime's loop."""
-        return await self._tools.toolset.tools()
+    async def tools(self) -> Mapping[str, Tool]:
+        """What there is now, by id; in the runtime's loop."""
+        if self._found is None:
+            found = {tool.id: tool for tool in await self._tools.toolset.tools()}
+            self._found = found
+            return found
+        return self._found
 
-    async def find(self, tool: str) -> Tool | None:
-        """The tool with this id; in the runtime's loop."""
-        return next((each for each in await self.tools() if each.id == tool), None)
+    def forget(self) -> None:
+        """A server's list is another one."""
+        self._found = self._cards = None
 
     def counter(self, execution: int) -> Counter:
         """For the calls of one execution."""
@@ -57,7 +68,10 @@ class Desk:
     def see(self, tool: Tool, value: Any) -> None:
         """Remember of what shape a value is, where its tool does not say."""
         if tool.output_schema is None:
+            is_new = tool.id not in self._seen
             self._seen.see(tool.id, value)
+            if is_new:
+                self._cards = None
 
     def redacted(self, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments for the log."""
@@ -76,3 +90,13 @@ class Desk:
         if self._tools.ask is None:
             return Reply(action="decline")
         return await self._tools.ask(question)
+
+
+def _forgetting(desk: weakref.ref[Desk]) -> Callable[[], None]:
+    """For a toolset, which may outlive many a desk."""
+
+    def changed() -> None:
+        if (one := desk()) is not None:
+            one.forget()
+
+    return changed

@@ -6,7 +6,6 @@ import asyncio
 import inspect
 from typing import Any
 
-from protocell.errors import PolicyError
 from protocell.tools.approval import Approval, ApprovalRequest, Approve
 from protocell.tools.errors import ToolError
 from protocell.tools.tool import Tool
@@ -61,13 +60,14 @@ class Gate:
                     said = await said
         except TimeoutError:
             raise _denied(tool, f"nobody decided within {self._seconds:g} s") from None
+        except Exception as error:  # who cannot decide does not permit
+            raise _denied(tool, f"approve= failed ({type(error).__name__})") from error
         if isinstance(said, Approval):
             return said
         if isinstance(said, bool):
             return Approval(allowed=said)
-        raise PolicyError(
-            f"approve= returned {said!r:.60}; allowed are Approval(...), True and False"
-        )
+        why = f"approve= returned {type(said).__name__}; allowed are Approval(...), True and False"
+        raise _denied(tool, why)
 
 
 def _denied(tool: Tool, why: str) -> ToolError:

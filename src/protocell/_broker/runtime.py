@@ -15,13 +15,12 @@ import os
 import threading
 import weakref
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from protocell._running.bell import Bell
 from protocell._waiter import Waiter
 
 T = TypeVar("T")
-_START_SECONDS = 10.0
 
 
 class Runtime:
@@ -36,21 +35,16 @@ class Runtime:
         return cls(asyncio.get_running_loop())
 
     async def result(self, work: Coroutine[Any, Any, T], waiter: Waiter) -> T:
-        """What it comes to; whoever asks waits in its own way."""
-        bell, ended = Bell(), list[asyncio.Future[T]]()
-
-        async def ring() -> None:
-            task = asyncio.ensure_future(work)
-            await asyncio.wait([task])
-            ended.append(task)
-            bell.ring()
-
+        """What it comes to; whoever asks waits in its own way, and who is torn away has it cancelled."""
+        errand = _Errand(work)
+        self.post(errand.run())
         try:
-            self.post(ring())
-            await waiter.wait([bell.fileno()], [], None)
-            return ended[0].result()
-        finally:
-            bell.close()
+            await waiter.wait([errand.bell.fileno()], [], None)
+        except BaseException:
+            self.loop.call_soon_threadsafe(errand.abandon)
+            raise
+        errand.bell.close()
+        return errand.result()
 
     def post(self, work: Coroutine[Any, Any, Any]) -> None:
         """Let it run there; from any thread. Whoever wants to know how it ended has it say so."""
@@ -61,8 +55,39 @@ class Runtime:
         _running.add(task)
         task.add_done_callback(_running.discard)
 
-    def close(self) -> None:
-        """Nothing: the loop is its owner's."""
+
+class _Errand(Generic[T]):
+    """Work in the loop for somebody who waits for a bell; but for that bell it lives in the loop's thread."""
+
+    def __init__(self, work: Coroutine[Any, Any, T]) -> None:
+        self.bell = Bell()
+        self._work = work
+        self._task: asyncio.Task[T] | None = None
+        self._is_wanted = True
+
+    async def run(self) -> None:
+        """Do it, and say so, if anybody is there to hear."""
+        self._task = asyncio.ensure_future(self._work)
+        if not self._is_wanted:
+            self._task.cancel()
+        await asyncio.wait([self._task])
+        if self._is_wanted:
+            self.bell.ring()
+        else:
+            self.bell.close()
+
+    def abandon(self) -> None:
+        """Nobody waits any more."""
+        self._is_wanted = False
+        if self._task is not None and self._task.done():
+            self.bell.close()
+        elif self._task is not None:
+            self._task.cancel()
+
+    def result(self) -> T:
+        """What it came to, once the bell has rung."""
+        assert self._task is not None  # noqa: S101  (it has run)
+        return self._task.result()
 
 
 class OwnRuntime(Runtime):
@@ -111,10 +136,11 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
         tasks = asyncio.all_tasks(loop)
         for task in tasks:
             task.cancel()
-        with contextlib.suppress(Exception):
+        try:
             loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
             loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.close()
+        finally:
+            loop.close()
 
 
 def _stop(loop: asyncio.AbstractEventLoop, thread: threading.Thread, owner: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -25,10 +26,13 @@ class Work:
     def __init__(self, counter: Counter, request: CallRequest) -> None:
         self._counter = counter
         self._request = request
-        self._server, _, self._name = request.tool.rpartition("/")
+        server, slash, name = request.tool.partition("/")
+        self._server, self._name = (server, name) if slash else ("", request.tool)
         self._approval = self._kind = self._message = ""
         self._outcome: CallOutcome = "cancelled"
-        self._began = self._asked = self._took = 0.0
+        self._asked = self._took = 0.0
+        self._questions = 0  # that wait for a person now
+        self._left = 0.0  # of the tool's own time, while they do
         self._size = 0
 
     @property
@@ -42,11 +46,23 @@ class Work:
         Raises:
             ToolError: there is none.
         """
+        try:
+            return await self._run()
+        except ToolError:
+            raise
+        except (
+            Exception
+        ) as error:  # of the host's: a source that breaks its word, a list that does not add up
+            text = f"{self._request.tool} failed: {told(error, self._request.arguments)}"
+            raise ToolError(text, kind="tool", tool=self._request.tool) from error
+
+    async def _run(self) -> bytes:
         counter, request = self._counter, self._request
         counter.check_budget(request)
-        tool = await counter.desk.find(request.tool)
+        tools = await counter.desk.tools()
+        tool = tools.get(request.tool)
         if tool is None:
-            raise not_found(request.tool, await counter.desk.tools())
+            raise not_found(request.tool, tools.values())
         arguments = prepare(tool, request.arguments)
         asked = time.monotonic()
         try:
@@ -64,23 +80,20 @@ class Work:
         return body
 
     async def _invoke(self, tool: Tool, arguments: dict[str, Any]) -> Answer:
-        limit = self._counter.desk.limits.call_seconds
-        self._began = time.monotonic()
+        limit, clock = self._counter.desk.limits.call_seconds, self._counter.tools
+        began = time.monotonic()
+        clock.start()
         try:
-            async with asyncio.timeout(limit) as clock:
-                self._stretch: Callable[[float], None] = lambda more: clock.reschedule(
-                    (clock.when() or 0.0) + more
-                )
+            async with asyncio.timeout(limit) as self._timeout:
                 return await tool.invoke(arguments, self)
         except TimeoutError:
+            if not self._timeout.expired():  # the tool's own
+                raise
             text = f"{tool.id} had not answered after {limit:g} s, and was cancelled"
             raise ToolError(text, kind="timeout") from None
-        except (ToolError, asyncio.CancelledError):
-            raise
-        except Exception as error:  # a source of tools that breaks its word
-            raise ToolError(f"{tool.id} failed: {told(error, arguments)}", kind="tool") from error
         finally:
-            self._took = time.monotonic() - self._began
+            clock.stop()
+            self._took = time.monotonic() - began
 
     def _body(self, tool: Tool, answer: Answer) -> bytes:
         whole = self._request.raw and answer.raw is not MISSING
@@ -133,14 +146,31 @@ class Work:
         self._counter.desk.tell_progress(self._request.number, text, done, total)
 
     async def ask(self, question: Question) -> Reply:
-        """Ask a person; the tool's own clock stands still."""
+        """Ask a person; the tool's own clocks stand still."""
         began = time.monotonic()
+        self._pause()
         try:
-            return await self._counter.desk.ask(question)
+            async with asyncio.timeout(self._counter.desk.limits.approval_seconds):
+                return await self._counter.desk.ask(question)
+        except TimeoutError:
+            return Reply(action="cancel")
         finally:
-            took = time.monotonic() - began
-            self._asked += took
-            self._stretch(took)
+            self._resume()
+            self._asked += time.monotonic() - began
+
+    def _pause(self) -> None:
+        self._questions += 1
+        if self._questions == 1:
+            self._left = (self._timeout.when() or 0.0) - asyncio.get_running_loop().time()
+            self._timeout.reschedule(None)
+            self._counter.tools.stop()
+
+    def _resume(self) -> None:
+        self._questions -= 1
+        if self._questions == 0:
+            self._counter.tools.start()
+            with contextlib.suppress(RuntimeError):  # the call is over
+                self._timeout.reschedule(asyncio.get_running_loop().time() + self._left)
 
     async def run_sync(self, work: Callable[[], Any]) -> Any:
         """In a thread of the loop's pool."""

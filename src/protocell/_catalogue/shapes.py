@@ -163,6 +163,10 @@ class Shapes:
     def __init__(self) -> None:
         self._shapes: dict[str, Shape] = {}
 
+    def __contains__(self, tool_id: object) -> bool:
+        """Whether anything of that tool was seen."""
+        return tool_id in self._shapes
+
     def see(self, tool_id: str, value: Any) -> None:
         """One more value that the tool gave, as the code got it."""
         if tool_id not in self._shapes and len(self._shapes) >= MOST_TOOLS:

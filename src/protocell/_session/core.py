@@ -92,7 +92,7 @@ class Core(Lifecycle):
         if self._revival is not None:
             self._revival.absent = ""
         self._is_told = False
-        await self._offer_tools(box)
+        await self._offer_tools(box, waiter)
         self._bell = Bell()
         self.count += 1
         desk = self._manner.desk

@@ -19,6 +19,7 @@ from protocell._running.bell import Bell
 from protocell._running.copies import BEGINNING, Moment
 from protocell._running.talk import ask
 from protocell._session import checks
+from protocell._session.patience import patient
 from protocell._session.revival import Revival
 from protocell._session.turns import Turns
 from protocell._waiter import Waiter
@@ -161,15 +162,16 @@ class Lifecycle:
             self._revival = Revival(box, most=most, most_named=named)
         return self._revival
 
-    async def _offer_tools(self, box: Box) -> None:
+    async def _offer_tools(self, box: Box, waiter: Waiter) -> None:
         """Have the code find the tools that there are now, if it does not yet."""
         desk = self._manner.desk
         if desk is None:
             return
-        cards = await desk.cards(self.waiter)
-        if self.offered != cards:
+        cards = await desk.cards(waiter)
+        if self.offered is not cards:
             request = {"op": "tools", "id": self.count, "cards": cards}
-            await ask(kernel_box(box, "tools"), request, self.waiter)
+            with patient(waiter) as patience:
+                await ask(kernel_box(box, "tools"), request, patience)
             self.offered = cards
 
     async def _apply(self, box: Box) -> None:

@@ -164,7 +164,7 @@ class Interpreter:
         """Run a cell that leaves nothing behind, so that its pages are this process's before somebody waits."""
         cells, names, lines = self._cells, dict(self._namespace), dict(linecache.cache)
         self._cells = self._make_cells()
-        self.run(_REHEARSAL, show=_ignore)
+        self.run(_WARM_CELLS[0], show=_ignore)
         sys.stdout.write("")
         self._cells = cells
         for found, before in ((self._namespace, names), (linecache.cache, lines)):
@@ -180,9 +180,11 @@ class Interpreter:
         return variables.describe(self._namespace, hidden=self._known(), most=most)
 
     def offer(self, names: Mapping[str, Any]) -> None:
-        """Let the code find these under their names, as if they were builtins of its own."""
-        self._namespace.update(names)
-        self._offered = dict(names)
+        """Let the code find these under their names, in place of what was offered before; what it made stays."""
+        before, self._offered, now = self._offered, dict(names), dict(self._namespace)
+        self._namespace.clear()
+        own = {name: value for name, value in now.items() if before.get(name, now) is not value}
+        self._namespace.update(self._offered | own)
 
     def _known(self) -> dict[str, Any]:
         """Names that were there before the code, with what they meant."""
@@ -286,7 +288,6 @@ def _ignore(_item: Shown | Clear) -> None:
     """What the warming up shows is for nobody."""
 
 
-_REHEARSAL = "1 + 1"
 _WARM_CELLS = ("1 + 1", "def f():\n    return 1 / 0\nf()", "1 +", "'x' * 10_000")
 
 

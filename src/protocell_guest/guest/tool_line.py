@@ -14,6 +14,7 @@ long as there are any, their loop reads when there is something to be read and n
 from __future__ import annotations
 
 import builtins
+import contextlib
 import socket
 import struct
 from _thread import allocate_lock
@@ -47,6 +48,7 @@ class Reply:
         self.tool = tool
         self.number = number
         self.answer: tuple[bytes, bytes] | None = None
+        self.has_thread = False  # that waits, or is about to
         self._bell = allocate_lock()
         self._bell.acquire()
         self._futures: list[asyncio.Future[None]] = []
@@ -132,6 +134,7 @@ class Line:
         Raises:
             ToolError: it gave nothing.
         """
+        reply.has_thread = True
         try:
             while reply.answer is None:
                 if self._reading.acquire(blocking=False):
@@ -171,6 +174,8 @@ class Line:
             if not loop.is_closed():
                 loop.remove_reader(self._line)
         self._loops.clear()
+        with contextlib.suppress(OSError):  # the host has closed its end
+            self._line.shutdown(socket.SHUT_RDWR)  # wakes a thread that reads
         self._line.close()
         self._end()
 
@@ -194,6 +199,11 @@ class Line:
         except OSError:
             self._is_open = False
             self._end()
+        except BaseException:  # an interrupt: nobody knows how much of it has gone out
+            self._is_open = False
+            self._line.shutdown(socket.SHUT_RDWR)
+            self._end()
+            raise
 
     def _abandon(self, reply: Reply) -> None:
         if self._waiting.pop(reply.number, None) is not None:
@@ -241,8 +251,9 @@ class Line:
     def _wake_another(self, last: Reply) -> None:
         """The thread that read has what it wanted: another one reads on."""
         for reply in list(self._waiting.values()):
-            if reply is not last:
+            if reply is not last and reply.has_thread:
                 reply.wake()
+                return
 
     def _end(self) -> None:
         body = values.dumps({"kind": "transport", "message": _ENDED})
