@@ -10,9 +10,12 @@ PYTEST ?=
 # What is run a second time as an ordinary user when `make test` is started by root.
 USER_SUITES ?= tests/kernel tests/escape tests/faults tests/integration \
 	--ignore=tests/integration/test_notebooks.py --ignore=tests/integration/test_benchmarks.py
+# Further interpreters (make FURTHER="python3.12 python3.13" test), and what is run on them.
+FURTHER ?=
+FURTHER_SUITES ?= tests/kernel tests/escape
+export USER_SUITES FURTHER FURTHER_SUITES PYTHON
 
 BIN := $(VENV)/bin
-IS_ROOT := $(filter 0,$(shell id -u))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -28,9 +31,8 @@ demo: environment-demo ## three model-written programs on real data, each in its
 hour: environment-demo ## an agent's hour in one live sandbox, every claim of it asserted
 	@$(BIN)/python examples/long_session.py
 
-test: lint ## everything CI checks; as root, the kernel and escape suites run as an ordinary user too
-	@$(if $(IS_ROOT),PYTHON="$(PYTHON)" scripts/test-as-user $(USER_SUITES),:)
-	$(BIN)/python -m pytest $(PYTEST)
+test: lint ## everything CI checks; as root, half of it as an ordinary user too, beside the rest
+	@scripts/test-all $(BIN)/python $(PYTEST)
 
 lint: environment-dev ## format, lint, types and layers, without the tests
 	$(BIN)/ruff format --check
