@@ -122,6 +122,7 @@ class AsyncSandbox:
         timeout: float | None = None,
         envs: Mapping[str, str] | None = None,
         wait: bool = False,
+        retry_of: Execution | None = None,
         on_stdout: OnText | None = None,
         on_stderr: OnText | None = None,
         on_result: OnResult | None = None,
@@ -133,6 +134,7 @@ class AsyncSandbox:
             timeout=timeout,
             envs=envs,
             wait=wait,
+            retry_of=retry_of,
             on_stdout=on_stdout,
             on_stderr=on_stderr,
             on_result=on_result,
@@ -147,12 +149,19 @@ class AsyncSandbox:
         timeout: float | None = None,
         envs: Mapping[str, str] | None = None,
         wait: bool = False,
+        retry_of: Execution | None = None,
     ) -> AsyncIterator[Event]:
         """As ``Sandbox.stream``; leave it early with ``contextlib.aclosing``, so that the code ends at once."""
         core = self._context(context).core
         return stream_async(
             lambda listeners, waiter: core.run_code(
-                code, timeout=timeout, envs=envs, wait=wait, listeners=listeners, waiter=waiter
+                code,
+                timeout=timeout,
+                envs=envs,
+                wait=wait,
+                retry_of=retry_of,
+                listeners=listeners,
+                waiter=waiter,
             ),
             core.waiter,
         )

@@ -53,6 +53,7 @@ class AsyncContext:
         timeout: float | None = None,
         envs: Mapping[str, str] | None = None,
         wait: bool = False,
+        retry_of: Execution | None = None,
         on_stdout: OnText | None = None,
         on_stderr: OnText | None = None,
         on_result: OnResult | None = None,
@@ -67,7 +68,9 @@ class AsyncContext:
             on_error=relay.of("on_error", on_error),
         )
         return await relay.during(
-            self.core.run_code(code, timeout=timeout, envs=envs, wait=wait, listeners=listeners)
+            self.core.run_code(
+                code, timeout=timeout, envs=envs, wait=wait, retry_of=retry_of, listeners=listeners
+            )
         )
 
     def interrupt(self) -> bool:

@@ -53,6 +53,7 @@ class Context:
         timeout: float | None = None,
         envs: Mapping[str, str] | None = None,
         wait: bool = False,
+        retry_of: Execution | None = None,
         on_stdout: OnText | None = None,
         on_stderr: OnText | None = None,
         on_result: OnResult | None = None,
@@ -64,7 +65,9 @@ class Context:
         )
         core = self._member.core
         return drive(
-            core.run_code(code, timeout=timeout, envs=envs, wait=wait, listeners=listeners)
+            core.run_code(
+                code, timeout=timeout, envs=envs, wait=wait, retry_of=retry_of, listeners=listeners
+            )
         )
 
     def interrupt(self) -> bool:

@@ -142,6 +142,18 @@ class Execution:
         """The text of the last expression's value; None if there is none."""
         return next((result.text for result in self.results if result.is_main_result), None)
 
+    @property
+    def tool_calls_note(self) -> str:
+        """What a model has to know before it tries again: which calls its failed code had made, and how they ended.
+
+        Some 2,000 characters at most; empty if the code succeeded or had called nothing.
+        """
+        if self.status == "ok" or not self.tool_calls:
+            return ""
+        from protocell.calls import note  # noqa: PLC0415  (few executions call tools)
+
+        return note(self.tool_calls)
+
     def raise_for_error(self) -> Self:
         """The execution itself if its status is ``ok``.
 
@@ -174,6 +186,8 @@ class Execution:
             ],
             "files_removed": list(self.files.removed),
             "files_left_out": dict(self.files.left_out),
+            "tool_calls": [call.to_dict() for call in self.tool_calls],
+            "tool_calls_note": self.tool_calls_note,
         }
 
     def to_json(self) -> str:

@@ -130,6 +130,7 @@ class Sandbox:
         timeout: float | None = None,
         envs: Mapping[str, str] | None = None,
         wait: bool = False,
+        retry_of: Execution | None = None,
         on_stdout: OnText | None = None,
         on_stderr: OnText | None = None,
         on_result: OnResult | None = None,
@@ -151,6 +152,7 @@ class Sandbox:
             timeout=timeout,
             envs=envs,
             wait=wait,
+            retry_of=retry_of,
             on_stdout=on_stdout,
             on_stderr=on_stderr,
             on_result=on_result,
@@ -165,6 +167,7 @@ class Sandbox:
         timeout: float | None = None,
         envs: Mapping[str, str] | None = None,
         wait: bool = False,
+        retry_of: Execution | None = None,
     ) -> Iterator[Event]:
         """Run code and iterate over what it tells: ``Output``, ``Result``, ``ExecutionError``, ``Execution``.
 
@@ -173,7 +176,13 @@ class Sandbox:
         core = self._context(context).core
         return stream(
             lambda listeners, waiter: core.run_code(
-                code, timeout=timeout, envs=envs, wait=wait, listeners=listeners, waiter=waiter
+                code,
+                timeout=timeout,
+                envs=envs,
+                wait=wait,
+                retry_of=retry_of,
+                listeners=listeners,
+                waiter=waiter,
             )
         )
 

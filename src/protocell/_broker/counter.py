@@ -29,6 +29,7 @@ from protocell.tools.errors import ToolError
 
 if TYPE_CHECKING:
     from protocell._broker.desk import Desk
+    from protocell.tools.call_log import CallLog
 
 _READ_BYTES = 1 << 18
 
@@ -36,7 +37,8 @@ _READ_BYTES = 1 << 18
 class Counter:
     """Serves the calls of one execution."""
 
-    def __init__(self, desk: Desk, execution: int) -> None:
+    def __init__(self, desk: Desk, execution: int, earlier: CallLog | None = None) -> None:
+        """``earlier``: calls whose answers are given again in place of making them again."""
         self._desk = desk
         self._execution = execution
         self._limits = desk.limits
@@ -46,6 +48,8 @@ class Counter:
             raise out_of_descriptors() from error
         self._line.settimeout(0.0)
         self._requests = RequestReader(self._limits.argument_bytes)
+        self._earlier = earlier
+        self._log_room = desk.log_room
         self._gate = Gate(desk.approve, self._limits.approval_seconds)
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._records: dict[int, ToolCall] = {}
@@ -175,6 +179,20 @@ class Counter:
         else:
             return
         raise ToolError(f"{text}; do with what there is, or ask for less at a time", kind="budget")
+
+    def earlier(self, request: CallRequest) -> ToolCall | None:
+        """The call that was made before, and need not be made again."""
+        if self._earlier is None:
+            return None
+        arguments = self._desk.redacted(request.tool, request.arguments)
+        return self._earlier.take(request.tool, arguments, raw=request.raw)
+
+    def kept(self, body: bytes | None) -> bytes | None:
+        """The answer, if the log has room for it."""
+        if body is None or len(body) > self._log_room:
+            return None
+        self._log_room -= len(body)
+        return body
 
     @property
     def desk(self) -> Desk:

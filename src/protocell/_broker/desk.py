@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from protocell._broker.counter import Counter
@@ -12,7 +12,9 @@ from protocell._catalogue.catalogue import Catalogue
 from protocell._catalogue.entries import Card, cards
 from protocell._catalogue.shapes import Shapes
 from protocell._waiter import AsyncioWaiter, Waiter
+from protocell.calls import ToolCall
 from protocell.tools.access import Tools
+from protocell.tools.call_log import CallLog
 from protocell.tools.tool import Question, Reply, Tool
 
 _REDACTED = "[redacted]"
@@ -26,10 +28,12 @@ class Desk:
         self.limits = tools.limits
         self.approve = tools.approve
         self._redact = frozenset(tools.redact)
+        self._replay = tools.replay.log() if tools.replay is not None else None
         self._runtime = runtime
         self._seen = Shapes()
         # Until a server says that its list is another one, or a tool gave something for the first time.
         self._found: dict[str, Tool] | None = None
+        self._last_found: dict[str, Tool] = {}
         self._cards: list[Card] | None = None
         weakref.finalize(self, tools.toolset.on_change(_forgetting(weakref.ref(self))))
 
@@ -53,7 +57,7 @@ class Desk:
         """What there is now, by id; in the runtime's loop."""
         if self._found is None:
             found = {tool.id: tool for tool in await self._tools.toolset.tools()}
-            self._found = found
+            self._found = self._last_found = found
             return found
         return self._found
 
@@ -61,9 +65,23 @@ class Desk:
         """A server's list is another one."""
         self._found = self._cards = None
 
-    def counter(self, execution: int) -> Counter:
-        """For the calls of one execution."""
-        return Counter(self, execution)
+    def counter(self, execution: int, retry_of: Sequence[ToolCall] = ()) -> Counter:
+        """For the calls of one execution; those of another one that were completed are not made again."""
+        if retry_of and self._replay is None:
+            earlier = CallLog(call for call in retry_of if call.outcome == "ok")
+            return Counter(self, execution, earlier)
+        return Counter(self, execution, self._replay)
+
+    @property
+    def log_room(self) -> int:
+        """Bytes of answers that one execution's log may keep."""
+        recorded = 0 if self._tools.record is None else self._tools.record.room
+        return max(self.limits.log_bytes, recorded)
+
+    def record(self, calls: Sequence[ToolCall]) -> None:
+        """Of an execution that has ended."""
+        if self._tools.record is not None:
+            self._tools.record.add(self._last_found, calls)
 
     def see(self, tool: Tool, value: Any) -> None:
         """Remember of what shape a value is, where its tool does not say."""

@@ -10,6 +10,8 @@ from protocell.tools.approval import Approval, ApprovalRequest, Approve
 from protocell.tools.errors import ToolError
 from protocell.tools.tool import Tool
 
+_BY_RULE = "a rule of this sandbox denies it with these arguments"
+
 
 class Gate:
     """What one execution's calls have to pass."""
@@ -31,7 +33,7 @@ class Gate:
         if decision == "allow" or (decision == "ask_once" and tool.id in self._once):
             return arguments, "allowed"
         if decision == "deny":
-            raise _denied(tool, "a rule of this sandbox denies it with these arguments")
+            raise _denied(tool, _BY_RULE)
         approval = await self._ask(tool, arguments, execution, call)
         if not approval.allowed:
             raise _denied(tool, approval.reason or "it was asked for and denied")
@@ -40,6 +42,11 @@ class Gate:
         if approval.arguments is None:
             return arguments, "approved"
         return dict(approval.arguments), "approved with other arguments"
+
+    def refuse_denied(self, tool: Tool, arguments: dict[str, Any]) -> None:
+        """Raises ToolError where a rule says no; nobody is asked: it was made before, and is not made again."""
+        if tool.permission.decide(arguments) == "deny":
+            raise _denied(tool, _BY_RULE)
 
     async def _ask(
         self, tool: Tool, arguments: dict[str, Any], execution: int, call: int

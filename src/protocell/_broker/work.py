@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from protocell._broker.requests import CallRequest
@@ -29,6 +29,9 @@ class Work:
         server, slash, name = request.tool.partition("/")
         self._server, self._name = (server, name) if slash else ("", request.tool)
         self._approval = self._kind = self._message = ""
+        self._approved: Mapping[str, Any] | None = None
+        self._is_served = False
+        self._sent: bytes | None = None
         self._outcome: CallOutcome = "cancelled"
         self._asked = self._took = 0.0
         self._questions = 0  # that wait for a person now
@@ -47,7 +50,7 @@ class Work:
             ToolError: there is none.
         """
         try:
-            return await self._run()
+            self._sent = await self._run()
         except ToolError:
             raise
         except (
@@ -55,6 +58,7 @@ class Work:
         ) as error:  # of the host's: a source that breaks its word, a list that does not add up
             text = f"{self._request.tool} failed: {told(error, self._request.arguments)}"
             raise ToolError(text, kind="tool", tool=self._request.tool) from error
+        return self._sent
 
     async def _run(self) -> bytes:
         counter, request = self._counter, self._request
@@ -64,6 +68,9 @@ class Work:
         if tool is None:
             raise not_found(request.tool, tools.values())
         arguments = prepare(tool, request.arguments)
+        if (earlier := counter.earlier(request)) is not None:
+            counter.gate.refuse_denied(tool, arguments)
+            return self._again(earlier)
         asked = time.monotonic()
         try:
             arguments, self._approval = await counter.gate.pass_through(
@@ -72,12 +79,27 @@ class Work:
         finally:
             self._asked = time.monotonic() - asked
         if self._approval.endswith("arguments"):
+            self._approved = arguments
             arguments = prepare(tool, arguments)
         answer = await self._invoke(tool, arguments)
         body = self._body(tool, answer)
         counter.desk.see(tool, answer.value)
         self._outcome = "ok"
         return body
+
+    def _again(self, earlier: ToolCall) -> bytes:
+        """What that call gave; nothing is called."""
+        self._is_served, self._approval = True, earlier.approval
+        self._approved = earlier.approved_arguments
+        body = earlier.body or b""
+        self._size = earlier.result_bytes
+        if earlier.outcome == "ok":
+            self._outcome = "ok"
+            return body
+        told = values.loads(body, most_items=None)
+        raise ToolError(
+            told["message"], kind=told["kind"], server=told["server"], data=told["data"]
+        )
 
     async def _invoke(self, tool: Tool, arguments: dict[str, Any]) -> Answer:
         limit, clock = self._counter.desk.limits.call_seconds, self._counter.tools
@@ -118,9 +140,10 @@ class Work:
             "data": error.data,
         }
         try:
-            return values.dumps(failure)
+            self._sent = values.dumps(failure)
         except values.UnfitError:
-            return values.dumps(failure | {"data": None})
+            self._sent = values.dumps(failure | {"data": None})
+        return self._sent
 
     def record(self) -> ToolCall:
         """For the log."""
@@ -128,7 +151,8 @@ class Work:
             number=self._request.number,
             server=self._server,
             tool=self._name,
-            arguments=self._counter.desk.redacted(self._request.tool, self._request.arguments),
+            arguments=self._redacted(self._request.arguments),
+            approved_arguments=None if self._approved is None else self._redacted(self._approved),
             outcome=self._outcome,
             kind=self._kind,
             message=self._message,
@@ -137,7 +161,13 @@ class Work:
             asked_seconds=self._asked,
             argument_bytes=self._request.size,
             result_bytes=self._size,
+            served=self._is_served,
+            raw=self._request.raw,
+            body=self._counter.kept(self._sent),
         )
+
+    def _redacted(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        return self._counter.desk.redacted(self._request.tool, arguments)
 
     # -- what the tool may do meanwhile (tools.tool.Call) -----------------------------------------
 

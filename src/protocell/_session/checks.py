@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from protocell._workspace.transfer import Content
 from protocell.errors import PolicyError
+from protocell.execution import Execution
 from protocell.limits import MIB
 from protocell_guest.plan import HOME
 
@@ -128,6 +129,16 @@ def callback(name: str, given: object, *, awaited: bool = False) -> None:
     if not awaited and (inspect.iscoroutinefunction(given) or inspect.iscoroutinefunction(called)):
         what = "a coroutine function, which AsyncSandbox alone awaits"
         raise PolicyError(f"{name} is {what}; pass a plain function")
+
+
+def retried(execution: object, *, has_tools: bool) -> None:
+    """Raises PolicyError if that is no execution whose calls can be served again."""
+    if execution is None:
+        return
+    if not isinstance(execution, Execution):
+        raise PolicyError(f"retry_of is {execution!r:.60}; allowed is an Execution, or None")
+    if not has_tools:
+        raise PolicyError("retry_of serves calls of tools again, and this sandbox has no tools")
 
 
 def kept(checkpoints: object) -> int:

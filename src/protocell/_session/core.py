@@ -10,7 +10,7 @@ became of them when nobody was there to hear it is said with the next execution.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import count
 from typing import TYPE_CHECKING
@@ -63,6 +63,7 @@ class Core(Lifecycle):
         timeout: float | None = None,
         envs: Mapping[str, str] | None = None,
         wait: bool = False,
+        retry_of: Execution | None = None,
         listeners: Listeners | None = None,
         waiter: Waiter | None = None,
     ) -> Execution:
@@ -70,11 +71,13 @@ class Core(Lifecycle):
         checks.check_code(code)
         wall_seconds = checks.seconds(timeout, self.policy.limits.wall_seconds)
         variables = checks.variables(envs)
+        checks.retried(retry_of, has_tools=self._manner.desk is not None)
         self.check_usable()
         waiter = waiter or self.waiter
         async with self.turn(waiter, wait=wait):
             place = await self._opened()
-            turn = await self._prepare(place.box, listeners or Listeners(), waiter)
+            retried = () if retry_of is None else retry_of.tool_calls
+            turn = await self._prepare(place.box, listeners or Listeners(), waiter, retried)
             report = Report(turn, self.policy, wall_seconds, place.box)
             report.outcome = await self._run(turn, place, (code, variables), wall_seconds, waiter)
             report.calls = self._calls
@@ -84,7 +87,9 @@ class Core(Lifecycle):
             report.killed, report.is_over = self._closed, self.is_over
             return report.execution(self.count, wait_seconds)
 
-    async def _prepare(self, box: Box, listeners: Listeners, waiter: Waiter) -> Turn:
+    async def _prepare(
+        self, box: Box, listeners: Listeners, waiter: Waiter, retried: Sequence[ToolCall]
+    ) -> Turn:
         await box.settle(waiter)
         if not box.alive:
             with patient(waiter) as patience:
@@ -96,7 +101,7 @@ class Core(Lifecycle):
         self._bell = Bell()
         self.count += 1
         desk = self._manner.desk
-        self._counter = None if desk is None else desk.counter(self.count)
+        self._counter = None if desk is None else desk.counter(self.count, retried)
         hooks = Hooks(
             meanwhile=self._prepare_next,
             on_stdout=listeners.for_stdout(),
@@ -170,6 +175,7 @@ class Core(Lifecycle):
             with patient(waiter) as patience:
                 await patience.wait([ended.fileno()], [], None)
             self._calls = counter.calls
+            counter.desk.record(self._calls)
             counter.close()
 
     async def _abandon(self, turn: Turn, box: Box, waiter: Waiter) -> None:

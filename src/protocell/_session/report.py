@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from protocell._boxes.box import Box
 from protocell._running.outcome import Outcome
 from protocell._running.turn import Turn
 from protocell._running.verdict import Terms, error_of, judge, usage_of
 from protocell._session.listeners import result_of
 from protocell._workspace.place import Place
-from protocell.calls import ToolCall
 from protocell.errors import FileError
 from protocell.execution import Execution, Logs, State
 from protocell.files import FileSet
 from protocell.policy import Policy
+
+if TYPE_CHECKING:
+    from protocell.calls import ToolCall
 
 
 class Report:

@@ -12,6 +12,7 @@ if typing.TYPE_CHECKING:
     from protocell.tools.errors import ToolError
     from protocell.tools.limits import ToolLimits
     from protocell.tools.permission import Permission
+    from protocell.tools.recording import Recording
     from protocell.tools.thread_call import ThreadCall
     from protocell.tools.tool import (
         MISSING,
@@ -39,6 +40,7 @@ __all__ = [
     "Parameter",
     "Permission",
     "Question",
+    "Recording",
     "Reply",
     "Resource",
     "ResourceLink",
@@ -57,6 +59,7 @@ _HOMES = {
     "protocell.tools.limits": ("ToolLimits",),
     "protocell.tools.errors": ("ToolError",),
     "protocell.tools.permission": ("Permission",),
+    "protocell.tools.recording": ("Recording",),
     "protocell.tools.thread_call": ("ThreadCall",),
     "protocell.tools.tool": (
         "MISSING",

@@ -33,6 +33,10 @@ class ToolLimits(Settings):
     result_bytes: int = 256 * MIB
     """Of the value that one call gives."""
 
+    log_bytes: int = 16 * MIB
+    """Of what the calls of one execution gave, as far as ``Execution.tool_calls`` keeps it: it is what a
+    retry is served from."""
+
     def __post_init__(self) -> None:
         for name, most in _MOST.items():
             value = getattr(self, name)
@@ -52,4 +56,5 @@ _MOST = {
     "approval_seconds": 7 * 86_400.0,
     "argument_bytes": 1 << 31,
     "result_bytes": 1 << 31,
+    "log_bytes": 1 << 40,
 }
