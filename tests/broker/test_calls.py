@@ -305,9 +305,11 @@ def test_a_call_on_its_way_shows_its_value_and_nothing_else(open_line: Open):
     session = open_line()
 
     async def look() -> list[str]:
-        call = session.tools["echo"]([1])
-        assert type(call) is UnawaitedToolCall
-        return [repr(call), str(call), f"{call}"]
+        calls = [session.tools["echo"]([1])]
+        assert type(calls[0]) is UnawaitedToolCall
+        shown = [repr(calls[0]), str(calls[0]), f"{calls[0]}"]
+        await asyncio.gather(*calls)
+        return shown
 
     assert asyncio.run(look()) == ["[1]", "[1]", "[1]"]
 

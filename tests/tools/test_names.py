@@ -67,11 +67,22 @@ def test_a_name_that_is_taken_is_given_to_nobody():
     }
 
 
-def test_a_namespace_hides_neither_a_builtin_nor_a_reserved_name():
-    assert namespaces(["list", "call_tool", "github"], reserved={"call_tool"}) == {
-        "list": "list_2",
+def test_a_namespace_hides_neither_what_is_pythons_own_nor_a_reserved_name():
+    assert namespaces(["list", "time", "call_tool", "github"], reserved={"call_tool"}) == {
+        "list": "list_",
+        "time": "time_",
         "call_tool": "call_tool_2",
         "github": "github",
+    }
+
+
+def test_a_namespace_that_gets_an_underscore_takes_none_from_another():
+    names = ["time", "time_", "\N{FULLWIDTH LATIN SMALL LETTER T}ime"]
+
+    assert namespaces(names) == {
+        "time": "time_3",
+        "time_": "time_",
+        "\N{FULLWIDTH LATIN SMALL LETTER T}ime": "time_2",
     }
 
 

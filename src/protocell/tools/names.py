@@ -2,7 +2,9 @@
 
 A letter, digit or underscore stays; all else becomes ``_``, a digit in front gets one before it, a
 keyword gets one behind it. Of names that become the same, the one that was it already keeps it; the
-others are numbered in the order of their original names: ``read_file``, ``read_file_2``.
+others are numbered in the order of their original names: ``read_file``, ``read_file_2``. A namespace
+that would hide a builtin or a module of the standard library gets an underscore behind it as well:
+``time_.convert_time``, since code that needs ``time.sleep`` imports it, and its tools would be gone.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import builtins
 import keyword
 import re
+import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
@@ -17,7 +20,7 @@ from typing import Protocol, TypeVar
 from urllib.parse import urlsplit
 
 _NOT_A_WORD = re.compile(r"\W")
-_BUILTINS = frozenset(dir(builtins))
+_PYTHONS_OWN = frozenset(dir(builtins)) | sys.stdlib_module_names
 _WORDS = re.compile(r"[\W_]+")
 _NO_NAMES = frozenset({"mcp", "server", "api", "openapi", "www", "modelcontextprotocol"})
 _RUNNERS = frozenset(
@@ -90,17 +93,22 @@ def _free(wanted: str, used: Collection[str]) -> str:
 
 def namespaces(servers: Iterable[str], reserved: Collection[str] = ()) -> dict[str, str]:
     """The variable under which each server's tools are found; ``reserved`` are the names of others."""
-    return identifiers(servers, {*reserved, *_BUILTINS})
+    every = set(servers)
+    own = every & _PYTHONS_OWN
+    named = identifiers(every - own, {*reserved, *_PYTHONS_OWN})
+    for server in sorted(own):
+        named[server] = _free(f"{server}_", {*reserved, *_PYTHONS_OWN, *named.values()})
+    return named
 
 
 def flat(tools: Iterable[Thing], reserved: Collection[str] = ()) -> dict[str, Thing]:
     """Tools that can be called without their namespace, by identifier.
 
-    Those whose identifier no other tool has, and that is no namespace, no builtin and not reserved.
+    Those whose identifier no other tool has, and that is no namespace, not Python's own and not reserved.
     """
     every = list(tools)
     count = Counter(tool.identifier for tool in every)
-    taken = {*reserved, *_BUILTINS, *namespaces({tool.server for tool in every}, reserved).values()}
+    taken = {*reserved, *_PYTHONS_OWN, *namespaces({tool.server for tool in every}, reserved).values()}
     return {
         tool.identifier: tool
         for tool in every

@@ -4,7 +4,8 @@ Models write all of ``f(x)``, ``await f(x)``, ``asyncio.gather(f(x), f(y))`` and
 So a call gives the value, after waiting for it; but where an event loop runs in the same thread, and the caller
 does anything with the result, it gives an ``UnawaitedToolCall``.  That one has been sent already; it can be awaited,
 gathered and made a task of like a coroutine; and whoever uses it as the value that it will be has that value, after
-waiting for it.  What the caller does next is read from its bytecode: a result that is dropped nobody can await.
+waiting for it.  What becomes of it is read from the caller's code (``tool_waits``): what nobody can await, because
+it is dropped, or stored under a name that is never awaited, is the value at once.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ import sys
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
+from protocell_guest.guest.tool_waits import is_awaited
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from types import FrameType
 
-    from protocell_guest.guest.tool_line import Line, Reply
+    from protocell_guest.guest.tool_line import Line
+    from protocell_guest.guest.tool_reply import Reply
 
 # Functions of this module keep these builtins when the code assigns to builtins.len or the like.
 globals()["__builtins__"] = dict(vars(builtins))
@@ -40,7 +44,7 @@ def perform(
         ToolError: the call failed, or cannot be sent.
     """
     reply = line.begin(tool, arguments, raw=raw)
-    if not _has_running_loop() or _next_of(caller) == _DROPS:
+    if not _has_running_loop() or _next_of(caller) == _DROPS or not is_awaited(caller):
         return line.wait(reply)
     return UnawaitedToolCall(line, reply)
 
