@@ -50,13 +50,20 @@ class Life:
     cpu_of_dead: float = 0.0  # seconds of what was collected
     watch: Watch = field(default_factory=Watch)
     nudges: int = 0
+    end: dict[str, Any] | None = None  # what was told of it
 
     def tell(self, message: dict[str, Any], descriptors: Sequence[int] = ()) -> None:
         """Tell the host; raises ConnectionError if it has let go of this life."""
         wire.send_packet(self.control, message, descriptors)
 
+    def tell_end(self) -> None:
+        """How it ended, once more where the host may have missed it; nothing while it lives."""
+        if self.end is not None:
+            self.tell(self.end)
+
     def begin(self, pid: int, number: int) -> None:
         """It lives, as the answer to this request."""
+        self.end = None
         self.pid, self.number, self.nudges = pid, number, 0
         self.watch = Watch()
 

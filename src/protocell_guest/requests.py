@@ -62,6 +62,7 @@ class Requests:
             "resume": self._resume,
             "deadline": self._set_deadline,
             "careful": self._be_careful,
+            "end": lambda life, _request: life.tell_end(),
             "spare": self._spare,
         }
         if request["op"] == "door":
@@ -168,8 +169,9 @@ class Requests:
             "status": status,
         }
         message |= {"totals": totals, "kept": sorted(life.kept)} | report
+        life.end = message
         with contextlib.suppress(ConnectionError):  # end of file on its socket comes next
-            life.tell(message)
+            life.tell_end()
 
     def _end_rest(self, life: Life) -> None:
         """As ``end``, also where the interpreter has gone before and has left others."""

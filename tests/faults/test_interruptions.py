@@ -288,7 +288,8 @@ with Sandbox(Policy(environment=Environment(ready=0))) as sandbox:
         for n in range(40)
     ]
     assert any(came)
-    assert sandbox.run_code("1 + 1").text == "2"
+    after = sandbox.run_code("1 + 1")
+    assert after.text == "2", (after, after.reason, after.state_reason)
     assert sandbox.files.read("kept.txt") == "kept"
 """
 

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -126,17 +125,20 @@ def test_the_checks_find_it_out_where_nothing_is_on():
     assert [c.what for c, value in zip(harmless, seen, strict=True) if value in c.expected] == []
 
 
-def test_an_examination_that_is_ended_leaves_nothing_behind():
+def test_an_examination_that_is_ended_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # where no other doctor works at the same time
     with started("doctor", "--json") as process:
-        wait_for(has_bait, "the doctor's folder")
+        wait_for(lambda: has_bait(tmp_path), "the doctor's folder")
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 128 + signal.SIGTERM
 
-    assert not has_bait()
+    assert not has_bait(tmp_path)
 
 
-def has_bait() -> bool:
-    return any(name.startswith("protocell-doctor-") for name in os.listdir(tempfile.gettempdir()))
+def has_bait(folder: Path) -> bool:
+    return any(name.startswith("protocell-doctor-") for name in os.listdir(folder))
 
 
 # -- where it does not -------------------------------------------------------------------------------

@@ -301,6 +301,8 @@ sorted(name for name in sys.modules
         "protocell_guest.card_index",
         "protocell_guest.content",
         "protocell_guest.foreign",
+        "protocell_guest.forms",
+        "protocell_guest.parcels",
         "protocell_guest.plan",
         "protocell_guest.process_runner",
         "protocell_guest.process_runner.folder",
@@ -352,7 +354,9 @@ def test_processor_time_is_limited_for_each_cell():
         "timeout",
         "the code used more processor time than its limit cpu_seconds, 1 s",
     )
-    assert execution.usage.user_seconds + execution.usage.system_seconds >= 0.9
+    # The kernel counts for this limit in ticks: to who runs at one it charges all of it, which on a busy machine is
+    # more than was used (getrusage(2) tells the exact sum).
+    assert execution.usage.user_seconds + execution.usage.system_seconds >= 0.5
 
 
 def test_memory_is_limited():

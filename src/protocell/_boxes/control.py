@@ -3,6 +3,10 @@
 init is ours, so its word is taken.  Requests that are answered carry a number, since an answer may come when
 its asker has been torn away.  One task at a time waits here; ``send`` may be called from any thread, since a
 packet is sent whole or not at all.
+
+A KeyboardInterrupt can come between the system call that takes a packet and the line that looks at it, and
+that packet is lost.  Who receives next knows: an answer that was owed is not waited for any more, and an end
+that may have been told is asked for again (``has_missed``).
 """
 
 from __future__ import annotations
@@ -36,11 +40,29 @@ class Control:
         self._lock = threading.RLock()
         self.gone = False
         self.asked = 0
-        self.owes = False  # whether the last question has not been answered yet
+        self._owes = False
+        self._is_taking = False  # a packet; True where nobody takes one: whoever did was torn away
+        self._missed = False  # one, perhaps
 
     def fileno(self) -> int:
         """A descriptor that becomes readable when init has something to say."""
         return self._end.fileno()
+
+    @property
+    def owes(self) -> bool:
+        """Whether the last question has not been answered yet, as far as is known."""
+        self._look_back()
+        return self._owes
+
+    def has_missed(self) -> bool:
+        """Whether something that init told may have been lost since this was last asked."""
+        self._look_back()
+        missed, self._missed = self._missed, False
+        return missed
+
+    def _look_back(self) -> None:
+        if self._is_taking:
+            self._is_taking, self._owes, self._missed = False, False, True
 
     def is_connected(self) -> bool:
         """Whether init is still at the other end."""
@@ -67,7 +89,7 @@ class Control:
     def ask(self, message: Message) -> None:
         """Send what ``answer`` is to wait for."""
         self.asked += 1
-        self.owes = True
+        self._owes = True
         self.send(message | {"number": self.asked})
 
     async def answer(
@@ -90,9 +112,11 @@ class Control:
 
     async def receive(self, waiter: Waiter, deadline: float) -> tuple[Message, list[int]]:
         """Whatever comes next; raises as ``answer``."""
+        self._look_back()
         if not await waiter.wait([self.fileno()], [], deadline):
             self.gone = True
             raise SandboxDiedError("the sandbox's init did not answer in time; make a new one")
+        self._is_taking = True
         try:
             message, descriptors = wire.recv_packet(self._end)
         except wire.WireError as error:
@@ -102,8 +126,9 @@ class Control:
             self.gone = True
             raise died()
         if message.get("number") == self.asked:
-            self.owes = False
+            self._owes = False
         self._note(message)
+        self._is_taking = False
         return message, descriptors
 
     def close(self) -> None:

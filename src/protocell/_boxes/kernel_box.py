@@ -55,6 +55,7 @@ class KernelBox:
         self._alive = self.was_interrupted = False
         self._folder = -1
         self._exit: Exit | None = None
+        self._number = 0  # of the question that brought this interpreter
         self._totals: Totals | None = None
         self._cpu_seconds = 0.0
         self._watched = False
@@ -128,11 +129,13 @@ class KernelBox:
     def _set_line_aside(self) -> None:
         """For copies that have it, if there are any."""
         line = Line(self.channel, self.stdout, self.stderr)
+        # Before they are closed: who is torn away in between must not close these numbers a second time,
+        # which are somebody else's by then.
+        self.stdout = self.stderr = -1
         if self.kept:
             self._lines.put(self.line, line)
         else:
             line.close()
-        self.stdout = self.stderr = -1
         self._close("_folder")
 
     def go_back_to(self, line: int) -> None:
@@ -179,9 +182,10 @@ class KernelBox:
             self._control.send({"op": "kill", "kept": self.kept})
 
     async def ended(self, waiter: Waiter) -> Exit:
-        if self._exit is None:
+        while self._exit is None:
+            if self._control.has_missed():
+                self._control.send({"op": "end"})
             await self._control.answer(waiter, "exited")
-        assert self._exit is not None  # noqa: S101  (noted when the packet came in)
         return self._exit
 
     async def settle(self, waiter: Waiter) -> None:
@@ -193,7 +197,11 @@ class KernelBox:
             close_all(descriptors)
 
     def _note(self, message: Message) -> None:
-        if message["event"] != "exited":
+        if message["event"] in ("context", "resumed"):
+            self._number = message["number"]
+        # An end may be told twice, also when another interpreter has followed.
+        is_known = self._exit is not None or message.get("context", 0) < self._number
+        if message["event"] != "exited" or is_known:
             return
         used = self._spent(Totals(*message["totals"]))
         whole = self.tree.read(message)
