@@ -22,7 +22,8 @@ from protocell.info import SandboxInfo, info_of
 from protocell.policy import Policy
 
 if TYPE_CHECKING:
-    from protocell.tools import Tools, Toolset
+    from protocell._catalogue.levels import View
+    from protocell.tools import Skill, Skills, Tools, Toolset
 
 # For a class that has a method ``list``.
 Infos = list[SandboxInfo]
@@ -46,6 +47,7 @@ class AsyncSandbox:
         metadata: Mapping[str, str] | None = None,
         checkpoints: bool | int = False,
         tools: Tools | Toolset | None = None,
+        skills: Skills | None = None,
     ) -> None:
         waiter = AsyncioWaiter()
         choices = Choices(
@@ -55,6 +57,7 @@ class AsyncSandbox:
             metadata=metadata,
             checkpoints=checkpoints,
             tools=tools,
+            skills=skills,
         )
         self._house = House(policy, waiter, choices)
         self.files = AsyncFiles(Filesystem(self._house.main.core, waiter))
@@ -72,6 +75,7 @@ class AsyncSandbox:
         metadata: Mapping[str, str] | None = None,
         checkpoints: bool | int = False,
         tools: Tools | Toolset | None = None,
+        skills: Skills | None = None,
     ) -> Self:
         """As ``Sandbox.create``."""
         sandbox = cls(
@@ -82,6 +86,7 @@ class AsyncSandbox:
             metadata=metadata,
             checkpoints=checkpoints,
             tools=tools,
+            skills=skills,
         )
         return await sandbox.__aenter__()
 
@@ -171,6 +176,16 @@ class AsyncSandbox:
         return self.context.interrupt()
 
     cancel = interrupt
+
+    async def catalogue(self, *, refresh: bool = False) -> View:
+        """As ``Sandbox.catalogue``."""
+        return await self._house.view(refresh=refresh)
+
+    async def save_skill(
+        self, name: str, *, context: AsyncContext | str | None = None, replace: bool = False
+    ) -> Skill:
+        """As ``Sandbox.save_skill``."""
+        return await self._context(context).save_skill(name, replace=replace)
 
     # -- contexts ---------------------------------------------------------------------------------
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from protocell._session.core import Core
 from protocell._session.house import House
+from protocell._session.keeping import save_skill
 from protocell._session.listeners import Listeners, OnError, OnResult, OnText
 from protocell._session.members import Member
 from protocell._session.relay import Relay
@@ -13,6 +15,9 @@ from protocell._session.states import checkpoint, describe, restore, undo
 from protocell.context import as_copied
 from protocell.execution import Execution
 from protocell.variables import Variables
+
+if TYPE_CHECKING:
+    from protocell.tools import Skill
 
 
 class AsyncContext:
@@ -99,6 +104,10 @@ class AsyncContext:
     async def variables(self) -> Variables:
         """As ``Context.variables``."""
         return await describe(self.core)
+
+    async def save_skill(self, name: str, *, replace: bool = False) -> Skill:
+        """As ``Context.save_skill``."""
+        return await save_skill(self.core, self._house.shelf, name, replaces=replace)
 
     async def fork(
         self, n: int = 1, *, files: str = "copied", checkpoints: bool | int | None = None

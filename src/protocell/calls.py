@@ -43,6 +43,10 @@ class ToolCall:
     """That a person took to decide."""
     argument_bytes: int = 0
     result_bytes: int = 0
+    argument_tokens: int | None = None
+    """Of the call, had the model written it: name and arguments. None unless ``Tools(account=True)``."""
+    result_tokens: int | None = None
+    """Of what came of it, had the model been shown that."""
 
     body: bytes | None = field(default=None, repr=False, compare=False)
     """The answer as it went to the code, encoded; None where there was none, or the log had no room."""

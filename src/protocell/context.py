@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from protocell._session.core import Core
 from protocell._session.house import House
+from protocell._session.keeping import save_skill
 from protocell._session.listeners import Listeners, OnError, OnResult, OnText
 from protocell._session.members import Member
 from protocell._session.states import checkpoint, describe, restore, undo
@@ -13,6 +15,9 @@ from protocell._waiter import drive
 from protocell.errors import PolicyError
 from protocell.execution import Execution
 from protocell.variables import Variables
+
+if TYPE_CHECKING:
+    from protocell.tools import Skill
 
 
 class Context:
@@ -127,6 +132,19 @@ class Context:
         ``state_reason`` of what is returned says so if the interpreter has ended since the last execution.
         """
         return drive(describe(self._member.core))
+
+    def save_skill(self, name: str, *, replace: bool = False) -> Skill:
+        """Keep the function of that name, with all that it needs, in the folder of the sandbox's ``skills``.
+
+        The imports, functions, classes and constants that it uses are written into its file. Whoever calls this
+        agrees to what is run then: ``Skills.read`` shows it. Waits as ``checkpoint`` does.
+
+        Raises:
+            PolicyError: it is no function, or uses what cannot be written down; the message says what.
+            FileError: there is a skill of that name and it is not to be replaced, or it cannot be written.
+        """
+        core, shelf = self._member.core, self._house.shelf
+        return drive(save_skill(core, shelf, name, replaces=replace))
 
     def fork(
         self, n: int = 1, *, files: str = "copied", checkpoints: bool | int | None = None

@@ -19,6 +19,7 @@ from protocell.limits import format_seconds, format_size
 from protocell.result import Result
 
 if TYPE_CHECKING:
+    from protocell._catalogue.account import TokenAccount
     from protocell.calls import ToolCall
     from protocell.files import FileSet
 
@@ -125,11 +126,17 @@ class Execution:
     execution_count: int | None = None
     results_left_out: int = 0
     """Values that the code showed beyond what one execution may show."""
+    warnings: list[str] = field(default_factory=list)
+    """What was noticed about the code before it ran: what was taken off so that it could be read, and calls of
+    tools that cannot work in places that are perhaps not reached. A line each, for the model too.
+    """
     usage: Usage = field(default_factory=Usage)
     enforced: tuple[str, ...] = ()
     """Names of the layers that were on, not of those that were asked for."""
     tool_calls: list[ToolCall] = field(default_factory=list)
     """What the code called of the host's tools, in order, and how that ended; the model is not shown it."""
+    token_account: TokenAccount | None = None
+    """What it cost in tokens, and what the same calls had cost without code; None unless ``Tools(account=True)``."""
 
     def __post_init__(self) -> None:
         if self.status not in get_args(Status):
@@ -178,6 +185,7 @@ class Execution:
             "exit_code": self.exit_code,
             "execution_count": self.execution_count,
             "results_left_out": self.results_left_out,
+            "warnings": list(self.warnings),
             "usage": self.usage.to_dict(),
             "enforced": list(self.enforced),
             "files": [
@@ -188,6 +196,7 @@ class Execution:
             "files_left_out": dict(self.files.left_out),
             "tool_calls": [call.to_dict() for call in self.tool_calls],
             "tool_calls_note": self.tool_calls_note,
+            "token_account": None if self.token_account is None else self.token_account.to_dict(),
         }
 
     def to_json(self) -> str:

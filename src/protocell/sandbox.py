@@ -23,7 +23,8 @@ from protocell.policy import Policy
 from protocell.shell import Commands
 
 if TYPE_CHECKING:
-    from protocell.tools import Tools, Toolset
+    from protocell._catalogue.levels import View
+    from protocell.tools import Skill, Skills, Tools, Toolset
 
 # For a class that has a method ``list``.
 Infos = list[SandboxInfo]
@@ -39,6 +40,7 @@ class Sandbox:
     ``envs`` and ``cwd`` are for all that runs here; a ``cwd`` in the workspace is made.  ``timeout`` is the
     sandbox's own time in seconds; ``metadata`` is only kept.  With ``checkpoints`` an interpreter that is
     ended goes on from a frozen copy of what it was before that execution (True: three are kept; or how many).
+    ``skills`` is a folder of functions that code finds beside its tools.
 
     Raises:
         PolicyError: an argument is wrong.
@@ -54,6 +56,7 @@ class Sandbox:
         metadata: Mapping[str, str] | None = None,
         checkpoints: bool | int = False,
         tools: Tools | Toolset | None = None,
+        skills: Skills | None = None,
     ) -> None:
         waiter = BlockingWaiter()
         choices = Choices(
@@ -63,6 +66,7 @@ class Sandbox:
             metadata=metadata,
             checkpoints=checkpoints,
             tools=tools,
+            skills=skills,
         )
         self._house = House(policy, waiter, choices)
         self.files = Files(Filesystem(self._house.main.core, waiter))
@@ -80,6 +84,7 @@ class Sandbox:
         metadata: Mapping[str, str] | None = None,
         checkpoints: bool | int = False,
         tools: Tools | Toolset | None = None,
+        skills: Skills | None = None,
     ) -> Self:
         """As the constructor, and made at once; the caller closes it."""
         sandbox = cls(
@@ -90,6 +95,7 @@ class Sandbox:
             metadata=metadata,
             checkpoints=checkpoints,
             tools=tools,
+            skills=skills,
         )
         return sandbox.__enter__()
 
@@ -195,6 +201,25 @@ class Sandbox:
 
     cancel = interrupt
 
+    def catalogue(self, *, refresh: bool = False) -> View:
+        """What a model is to be shown of the tools: ``.text``, and ``.description`` with our words before it.
+
+        It stays the same, so that caches of prompts hold, until it is asked for with ``refresh``; then
+        ``.changes`` says which definitions are other ones. Code finds what there is now in any case.
+
+        Raises:
+            PolicyError: there are no tools, or a pinned or direct one fits none.
+            ToolError: a server cannot be reached.
+            FileError: the file of known definitions cannot be read or written.
+        """
+        return drive(self._house.view(refresh=refresh))
+
+    def save_skill(
+        self, name: str, *, context: Context | str | None = None, replace: bool = False
+    ) -> Skill:
+        """As ``Context.save_skill``, in the default context or another one."""
+        return self._context(context).save_skill(name, replace=replace)
+
     # -- contexts ---------------------------------------------------------------------------------
 
     def create_code_context(
@@ -260,13 +285,16 @@ def run_code(
     policy: Policy | None = None,
     files: Mapping[str, Content] | None = None,
     timeout: float | None = None,
+    tools: Tools | Toolset | None = None,
 ) -> Execution:
     """Run code in a sandbox of its own, and return what came of it.
 
-    ``files`` are put into the workspace first: name to bytes, text, or a ``pathlib.Path`` of the host.
+    ``files`` are put into the workspace first: name to bytes, text, or a ``pathlib.Path`` of the host. ``tools`` are
+    there as functions; their servers stay started until the toolset is closed.
 
     Raises:
         PolicyError, FileError: the arguments are wrong; nothing ran.
         UnsupportedError, SetupError: this machine cannot give the sandbox that was asked for.
     """
-    return drive(run_once(code, policy, files, timeout, BlockingWaiter()))
+    choices = Choices(timeout=timeout, tools=tools)
+    return drive(run_once(code, policy, files, choices, BlockingWaiter()))

@@ -40,6 +40,8 @@ class Problem(NamedTuple):
     """A sentence without its end."""
     sure: bool
     """Whether it is reached whenever the code runs."""
+    kind: str = "validation"
+    """As of the error that the call would raise."""
 
 
 # What these are given, they leave as it is.
@@ -47,6 +49,7 @@ _HARMLESS_NAMES = """
     bool describe dir getattr hasattr help id isinstance iter len list print repr sorted str type
 """
 _HARMLESS = frozenset(_HARMLESS_NAMES.split())
+_NO_TOOL = "there is no tool "
 _PLAIN = ("str", "int", "float", "bool", "Literal[")
 
 
@@ -65,41 +68,60 @@ class Checker:
                 self._flat[card["name"]] = card
 
     def problems(
-        self, tree: ast.Module, code: str, is_ours: Callable[[str], bool] | None = None
+        self,
+        tree: ast.Module,
+        code: str,
+        is_ours: Callable[[str], bool] | None = None,
+        is_known: Callable[[str], bool] | None = None,
     ) -> list[Problem]:
         """What is wrong with the calls of tools in code that is parsed.
 
-        ``is_ours`` says of a name whether it means what it meant at first; without it every name does.
+        ``is_ours`` says of a name whether it means what it meant at first, ``is_known`` whether it means anything
+        before the code runs; without them every name does.
         """
+        every = lambda _: True  # noqa: E731
         try:
-            return self._problems(tree, code, is_ours or (lambda _: True))
+            return self._problems(tree, code, is_ours or every, is_known or every)
         except RecursionError:
             return []
 
     def _problems(
-        self, tree: ast.Module, code: str, is_ours: Callable[[str], bool]
+        self,
+        tree: ast.Module,
+        code: str,
+        is_ours: Callable[[str], bool],
+        is_known: Callable[[str], bool],
     ) -> list[Problem]:
         mentioned = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
         ours = mentioned & {*self._spaces, *self._flat, CALL_TOOL}
-        if not ours or binds_unseen(tree):
+        strange = {name for name in mentioned if not is_known(name)}
+        if not (ours or strange) or binds_unseen(tree):
             return []
-        ours = {name for name in ours - bound(tree) - _handed_on(tree) if is_ours(name)}
+        own = bound(tree)
+        ours = {name for name in ours - own - _handed_on(tree) if is_ours(name)}
+        strange = set(sorted(strange - own)[:MOST_PROBLEMS])
         found: list[Problem] = []
         told = {True: 0, False: 0}
         lines = code.split("\n")
         for node, sure in reached(tree):
             # What is like a wrong name takes a while to find, and there may be any number of them.
-            for text in self._wrong(node, ours) if told[sure] < MOST_PROBLEMS else ():
+            for text in self._wrong(node, ours, strange) if told[sure] < MOST_PROBLEMS else ():
                 column = _characters(lines, node.lineno, node.col_offset)
-                found.append(Problem(node.lineno, column, text, sure))
+                kind = "not_found" if text.startswith(_NO_TOOL) else "validation"
+                found.append(Problem(node.lineno, column, text, sure, kind))
                 told[sure] += 1
         return sorted(found)
 
-    def _wrong(self, node: ast.expr, ours: set[str]) -> Iterator[str]:
+    def _wrong(self, node: ast.expr, ours: set[str], strange: set[str]) -> Iterator[str]:
         match node:
             case ast.Attribute(value=ast.Name(id=space), attr=name, ctx=ast.Load()):
-                if space in ours and self._is_unknown(space, name):
+                is_meant = space in strange and bool(self._index.named(name))
+                if is_meant or (space in ours and self._is_unknown(space, name)):
                     yield self._no_tool(f"{space}.{name}")
+            case ast.Call(func=ast.Name(id=name)) if name in strange:
+                if self._index.nearest(name, 1):
+                    yield self._no_tool(name)
+                strange.discard(name)  # looked for once
             case ast.Call(func=func):
                 card = self._called(func, ours)
                 if card is not None:
@@ -133,7 +155,9 @@ class Checker:
                         yield from _named_misfits(card, [*given, *_keywords(node)])
 
     def _no_tool(self, name: str, separator: str = ".") -> str:
-        near = self._index.nearest(name)
+        last = name.replace("/", ".").rpartition(".")[2]
+        same = [path_of(card) for card in self._index.cards if card["name"] == last]
+        near = same[:3] or self._index.nearest(name)
         if separator == "/":
             near = [card["id"] for each in near for card in self._index.named(each)[:1]]
         hint = (
@@ -141,7 +165,7 @@ class Checker:
             if near
             else "search_tools(...) finds tools by what they do"
         )
-        return f"there is no tool {name[:200]}; {hint}"
+        return f"{_NO_TOOL}{name[:200]}; {hint}"
 
 
 def report(problems: Sequence[Problem], code: str) -> str:

@@ -1,8 +1,8 @@
 """Which expressions of code are reached whenever it runs, and which perhaps: before it runs, and without running it.
 
-Sure is what Python cannot leave out: not what stands under a condition, after a way out, in a function that nobody
-mentions, or where an error would be caught. A loop is taken to have something to do. Python never gets to what stands
-under a constant that is false or behind a ``return``, so that is left out.
+Sure is what Python cannot leave out: not what stands under a condition, after a way out, in a function that is not
+surely mentioned, or where an error would be caught or become a value. A loop is taken to have something to do. Python
+never gets to what stands under a constant that is false or behind a ``return``, so that is left out.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ _WITHS = (ast.With, ast.AsyncWith)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _TRIES = tuple(getattr(ast, name) for name in ("Try", "TryStar"))
 _WAYS_OUT = (ast.Return, ast.Raise, ast.Break, ast.Continue)
+_MOST_ROUNDS = 20
+"""Of functions that are mentioned in functions only; what is further away is not sure."""
 _ENDERS = frozenset(("exit", "quit", "_exit", "abort"))
 # Context managers that let errors through.
 _OPEN_ENDED_NAMES = """
@@ -34,19 +36,34 @@ _OPEN_ENDED = frozenset(_OPEN_ENDED_NAMES.split())
 
 def reached(tree: ast.Module) -> Iterator[tuple[ast.expr, bool]]:
     """Every expression that may be reached, outer ones first, and whether it surely is."""
-    return _Walk(tree).block(tree.body, sure=True)
+    return _Walk(tree).whole()
 
 
 class _Walk:
     def __init__(self, tree: ast.Module) -> None:
         nodes = list(ast.walk(tree))
-        self._mentioned = {
-            node.id
-            for node in nodes
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
-        } | {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+        self._tree = tree
         # A function may be called from where its errors are caught.
         self._catches = any(_catches(node) for node in nodes)
+        # As of asyncio.gather, whose awaitables may have been made anywhere.
+        self._swallows = any(
+            isinstance(node, ast.keyword) and node.arg == "return_exceptions" for node in nodes
+        )
+        self._mentioned: set[str] = set()
+        functions = {
+            node.name
+            for node in nodes
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not self._catches
+        }
+        for _ in range(_MOST_ROUNDS if functions else 0):
+            mentioned = {_mention(node) for node, sure in self.whole() if sure} & functions
+            if mentioned == self._mentioned:
+                break
+            self._mentioned = mentioned
+
+    def whole(self) -> Iterator[tuple[ast.expr, bool]]:
+        """All of the code."""
+        return self.block(self._tree.body, sure=not self._swallows)
 
     def block(self, body: Iterable[ast.stmt], *, sure: bool) -> Iterator[tuple[ast.expr, bool]]:
         for statement in body:
@@ -179,6 +196,13 @@ def _catches(node: ast.AST) -> bool:
     if isinstance(node, _WITHS):
         return not all(_name(item.context_expr) in _OPEN_ENDED for item in node.items)
     return False
+
+
+def _mention(node: ast.expr) -> str:
+    """The name that is looked up."""
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) else ""
 
 
 def _name(node: ast.expr) -> str:

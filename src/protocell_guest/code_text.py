@@ -27,9 +27,14 @@ class Readable(NamedTuple):
 
 
 _FENCE = re.compile(
-    r"^[ \t]{0,3}(?P<mark>`{3,}|~{3,})[ \t]*(?P<language>[\w+.-]*)[^\n`]*$", re.MULTILINE
+    # Possessive: nothing that was passed is tried again.
+    r"^[ \t]{0,3}(?P<mark>`{3,}+|~{3,}+)[ \t]*+(?P<language>[\w+.-]*+)[^\n`]*+$",
+    re.MULTILINE,
 )
 _PYTHON = frozenset(("", "py", "python", "python3", "py3", "ipython", "tool_code", "code"))
+_PLAIN_QUOTE = re.compile(r'(?<!\\)"')
+# After texts and what stands between them.
+_LINE_END = re.compile(r"""(?:[^'"\\]|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')*\\n""")
 _JAVASCRIPT = re.compile(r"^[ \t]*(?:const|let|var|function)[ \t]+\w|=>[ \t]*\{", re.MULTILINE)
 
 
@@ -49,15 +54,21 @@ def advice(code: str) -> str:
         return "It has several fenced blocks: send the code of one, without fences."
     if any(language not in _PYTHON for language, *_ in _blocks(code)):
         return "The fenced block is in another language: send Python."
-    if "\\n" in code and "\n" not in code.strip():
+    if _LINE_END.match(code) and "\n" not in code.strip():
         return "It has \\n where its lines should end, so it was escaped twice: send it with real line ends."
-    if '\\"' in code:
+    # A text may have some of them, but not all quotes there are.
+    if '\\"' in code and _PLAIN_QUOTE.search(code) is None:
         return (
             'It has \\" where quotes should be, so it was escaped twice: send it with plain quotes.'
         )
     if _JAVASCRIPT.search(code):
         return "This looks like JavaScript: send Python."
     return ""
+
+
+def bare(code: str) -> str:
+    """The code without its fence, and without the indentation of its first line."""
+    return _dedented(_unfenced(code))
 
 
 def _parses(code: str, parse: Callable[[str], object]) -> bool:

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from math import isfinite
 from typing import Any
 
-from protocell_guest.content import Audio, Image, Resource, ResourceLink, base64_of, bytes_of
+from protocell_guest.content import Audio, Image, Resource, ResourceLink, bytes_of
 from protocell_guest.foreign import UnfitError
+from protocell_guest.parcels import text_of
 
 MOST_DECIMAL_DIGITS = 4_300
 MOST_DECIMAL_EXPONENT = 10_000
@@ -23,7 +24,7 @@ MOST_EQUAL_HASHES = 64
 
 
 def content_of(tag: str, value: Any) -> Any:
-    """What stands for the value in JSON, under its tag.
+    """What stands for the value in JSON, under its tag; of a compound, its members as they are.
 
     Raises:
         UnfitError: it is larger than what the other side would read.
@@ -40,7 +41,10 @@ def value_of(content: dict[str, Any]) -> Any:
     if not is_tag(content):
         return content
     ((tag, inner),) = content.items()
-    make = _VALUES.get(tag)
+    return _made(tag, inner, _VALUES.get(tag))
+
+
+def _made(tag: str, inner: Any, make: Callable[[Any], Any] | None) -> Any:
     if make is None:
         raise UnfitError(f"unknown tag {tag[:40]!r}")
     try:
@@ -49,6 +53,30 @@ def value_of(content: dict[str, Any]) -> Any:
         raise
     except (ValueError, TypeError, ArithmeticError):
         raise UnfitError(f"{tag} does not hold what it should") from None
+
+
+class Parts:
+    """What came beside the JSON: taken out by the tags that name it."""
+
+    def __init__(self, parts: list[bytes | str]) -> None:
+        self._parts: list[bytes | str | None] = list(parts)
+        parts.clear()  # so that each is given back when its value is there
+
+    def value_of(self, content: dict[str, Any]) -> Any:
+        """As the function of this name; raises as it."""
+        if len(content) == 1:
+            ((tag, inner),) = content.items()
+            if tag in _BESIDE:
+                return _made(tag, inner, lambda given: _BESIDE[tag](self._take(given)))
+        return value_of(content)
+
+    def _take(self, given: Any) -> bytes | str:
+        if type(given) is not int or not 0 <= given < len(self._parts):
+            raise UnfitError("a part that did not come")
+        part, self._parts[given] = self._parts[given], None
+        if part is None:  # else a few bytes could name a large text a thousand times
+            raise UnfitError("a part that was taken before")
+        return part
 
 
 def is_tag(mapping: dict[str, Any]) -> bool:
@@ -79,6 +107,10 @@ def _text(given: Any, most: int = MOST_NUMBER_CHARACTERS) -> str:
     if type(given) is not str or len(given) > most:
         raise UnfitError("a tag holds no text, or too long a one")
     return given
+
+
+def _bytes(given: Any) -> bytes:
+    return given if type(given) is bytes else bytes_of(given)
 
 
 def _list(given: Any) -> list[Any]:
@@ -141,7 +173,7 @@ def _uuid(given: Any) -> Any:
 def _blob(kind: type[Image | Audio]) -> Callable[[Any], Any]:
     def make(given: Any) -> Any:
         mime_type, data = _list(given)
-        return kind(bytes_of(data), _text(mime_type, 256))
+        return kind(_bytes(data), _text(mime_type, 256))
 
     return make
 
@@ -158,12 +190,12 @@ def _resource(given: Any) -> Resource:
         _text(uri, 2**24),
         _text(mime_type, 256),
         None if text is None else str(text),
-        None if data is None else bytes_of(data),
+        None if data is None else _bytes(data),
     )
 
 
-def _blob_content(blob: Any) -> list[str]:
-    return [blob.mime_type, base64_of(blob.data)]
+def _blob_content(blob: Any) -> list[Any]:
+    return [blob.mime_type, blob.data]
 
 
 def _link_content(link: Any) -> list[Any]:
@@ -171,8 +203,7 @@ def _link_content(link: Any) -> list[Any]:
 
 
 def _resource_content(given: Any) -> list[Any]:
-    data = None if given.data is None else base64_of(given.data)
-    return [given.uri, given.mime_type, given.text, data]
+    return [given.uri, given.mime_type, given.text, given.data]
 
 
 COLLECTIONS: dict[str, Callable[[list[Any]], Any]] = {
@@ -181,6 +212,8 @@ COLLECTIONS: dict[str, Callable[[list[Any]], Any]] = {
     "$frozenset": frozenset,
     "$dict": dict,
 }
+COMPOUNDS = frozenset({"$image", "$audio", "$link", "$resource"})
+"""Tags of objects that have texts and bytes in them, which cross as all others do."""
 TAGS = {
     "builtins.tuple": "$tuple",
     "builtins.set": "$set",
@@ -202,7 +235,6 @@ TAGS = {
 _CONTENTS: dict[str, Callable[[Any], Any]] = {
     "$int": _hex,
     "$float": str,
-    "$bytes": base64_of,
     "$complex": str,
     "$datetime": lambda value: value.isoformat(),
     "$date": lambda value: value.isoformat(),
@@ -235,3 +267,4 @@ _VALUES: dict[str, Callable[[Any], Any]] = {
     "$link": _link,
     "$resource": _resource,
 }
+_BESIDE: dict[str, Callable[[Any], Any]] = {"$part": bytes, "$text": text_of}

@@ -9,6 +9,7 @@ What JSON has crosses as itself. All else is an object with one key that begins 
     {"$float": "nan" | "inf" | "-inf"}  {"$tuple": [..]}  {"$set": [..]}  {"$frozenset": [..]}
     {"$dict": [[key, value], ..]}     keys other than text, or one key that begins with "$"
     {"$image": [type, base64]}  {"$audio"}  {"$link": [..]}  {"$resource": [..]}      (content.py)
+    {"$part": n}  {"$text": n}       bytes, a text, that are beside the JSON: of ``pack``  (parcels.py)
 
 So nothing that a tool gives can be taken for a tag, and no class is looked up by name: decoding
 runs no code but the constructors in tags.py. What is no value of these types is brought to them
@@ -16,32 +17,45 @@ first (foreign.py): a dataclass becomes a dict, a number out of an array an int 
 its value. A time zone with a name becomes its offset; ``fold`` is not kept.
 
 ``loads`` reads what an attacker wrote. Depth and number of items are counted before the parser
-makes anything, as in wire.py; numbers are bounded, here and in tags.py.
+makes anything, as in wire.py; numbers are bounded, here and in tags.py; and what is beside the JSON
+can be taken once, or a few bytes would name a large text a thousand times.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from math import isfinite
 from typing import Any, NoReturn
 
-from protocell_guest.foreign import UnfitError, nearer
-from protocell_guest.tags import COLLECTIONS, TAGS, content_of, is_tag, value_of
+from protocell_guest.foreign import UnfitError
+from protocell_guest.forms import MOST_DEPTH, Packed, Plain, Shared, Tagged, brought
+from protocell_guest.parcels import Parcel
+from protocell_guest.tags import Parts, value_of
 
-__all__ = ["UnfitError", "check_shape", "decode", "dumps", "encode", "loads", "plain"]
+__all__ = [
+    "MOST_DEPTH",
+    "UnfitError",
+    "check_shape",
+    "decode",
+    "dumps",
+    "encode",
+    "loads",
+    "most_items",
+    "pack",
+    "plain",
+    "sealed",
+    "unpack",
+]
 
-MOST_DEPTH = 100
-"""Levels of lists, dicts and the like in a value."""
 MOST_ITEMS = 1_000_000
 """Strings, commas and opening brackets in what is read, unless the reader says otherwise."""
 MOST_INTEGER_CHARACTERS = 20  # 64 bits and a sign; larger ones have a tag
 MOST_FLOAT_CHARACTERS = 64
 
 _LEVELS_OF_A_TAG = 3  # {"$dict": [[key, value]]}
-_WORD = 2**63
-_Wrap = Callable[[str, Any], Any]
+_BYTES_OF_AN_ITEM = 8  # of JSON, in what has many
 
 
 def encode(value: Any) -> Any:
@@ -50,7 +64,7 @@ def encode(value: Any) -> Any:
     Raises:
         UnfitError: something in it cannot cross; ``path`` says where.
     """
-    return _walk(value, _tagged)
+    return brought(value, _TAGGED)
 
 
 def plain(value: Any) -> Any:
@@ -59,7 +73,7 @@ def plain(value: Any) -> Any:
     Raises:
         UnfitError: as ``encode``.
     """
-    return _walk(value, _untagged)
+    return brought(value, _PLAIN)
 
 
 def decode(tagged: Any) -> Any:
@@ -76,8 +90,8 @@ def decode(tagged: Any) -> Any:
 
 
 def dumps(value: Any) -> bytes:
-    """The value as ASCII bytes, for whoever sends it in pieces; raises as ``encode``."""
-    return _ENCODER.encode(encode(value)).encode("ascii")
+    """The value as ASCII bytes, for whoever keeps them; raises as ``encode``."""
+    return _ENCODER.encode(brought(value, _SHARED)).encode("ascii")
 
 
 def loads(body: bytes, *, most_items: int | None = MOST_ITEMS) -> Any:
@@ -86,15 +100,44 @@ def loads(body: bytes, *, most_items: int | None = MOST_ITEMS) -> Any:
     Raises:
         UnfitError: they hold no value, or one that is nested too deep or has too many items.
     """
+    return unpack(Parcel(body), most_items=most_items)
+
+
+def pack(value: Any) -> Parcel:
+    """The value for whoever sends it in pieces: large bytes and texts are beside the JSON, uncopied.
+
+    Raises as ``encode``.
+    """
+    form = Packed()
+    tagged = brought(value, form)
+    return Parcel(_ENCODER.encode(tagged).encode("ascii"), form.parts)
+
+
+def unpack(parcel: Parcel, *, most_items: int | None = MOST_ITEMS) -> Any:
+    """The value in a parcel, which has no parts afterwards; raises as ``loads``."""
     if most_items is not None:
-        check_shape(body, most_items)
+        check_shape(parcel.body, most_items)
     decoder = _TRUSTING if most_items is None else _DECODER
+    if parcel.parts:
+        decoder = _decoder(Parts(parcel.parts).value_of, is_trusting=most_items is None)
     try:
-        return decoder.decode(body.decode("ascii"))
+        return decoder.decode(parcel.body.decode("ascii"))
     except UnfitError:
         raise
     except (ValueError, RecursionError) as odd:  # its text is not quoted: it has the peer's bytes
         raise UnfitError(f"not a value in JSON ({type(odd).__name__})") from None
+
+
+def sealed(parcel: Parcel) -> bytes:
+    """The value in a parcel as ``dumps`` gives it; the parcel stays as it is."""
+    if not parcel.parts:
+        return parcel.body
+    return dumps(unpack(Parcel(parcel.body, parcel.parts), most_items=None))
+
+
+def most_items(most_bytes: int) -> int:
+    """How many items are read where so many bytes are: a value in memory is larger than its JSON."""
+    return max(MOST_ITEMS, most_bytes // _BYTES_OF_AN_ITEM)
 
 
 def check_shape(body: bytes, most_items: int = MOST_ITEMS) -> None:
@@ -105,8 +148,8 @@ def check_shape(body: bytes, most_items: int = MOST_ITEMS) -> None:
     """
     bare = body.replace(b"\\\\", b"").replace(b'\\"', b"")
     items = bare.count(b'"') // 2
-    if items <= most_items:  # before sub(), which makes an object of each piece
-        bare = _STRING.sub(b"", bare)
+    if items <= most_items:
+        bare = b"".join(_outside_strings(bare))
         items += bare.count(b",") + bare.count(b"[") + bare.count(b"{")
     if items > most_items:
         raise UnfitError(f"the value has {items} items; at most {most_items} are allowed")
@@ -119,88 +162,15 @@ def check_shape(body: bytes, most_items: int = MOST_ITEMS) -> None:
         raise UnfitError(f"the value is nested deeper than {MOST_DEPTH}")
 
 
-def _tagged(tag: str, content: Any) -> Any:
-    return {tag: content}
-
-
-def _untagged(tag: str, content: Any) -> Any:
-    return COLLECTIONS[tag](content)
-
-
-def _walk(value: Any, wrap: _Wrap) -> Any:
-    try:
-        return _step(value, wrap, MOST_DEPTH)
-    except UnfitError as odd:
-        raise UnfitError(odd.message, _where(value, wrap)) from None
-
-
-def _step(value: Any, wrap: _Wrap, room: int) -> Any:
-    kind = type(value)
-    if kind is str or kind is bool or value is None:
-        return value
-    if room < 0:
-        raise UnfitError(f"nested deeper than {MOST_DEPTH}, or contains itself")
-    if kind is int:
-        return value if -_WORD <= value < _WORD else _leaf("$int", value, wrap)
-    if kind is float:
-        return value if isfinite(value) else _leaf("$float", value, wrap)
-    if kind is list:
-        return [_step(item, wrap, room - 1) for item in value]
-    if kind is dict:
-        return _mapping(value, wrap, room - 1)
-    tag = TAGS.get(f"{kind.__module__}.{kind.__qualname__}")
-    if tag is None:
-        return _step(nearer(value), wrap, room - 1)
-    return _collection(tag, value, wrap, room) if tag in COLLECTIONS else _leaf(tag, value, wrap)
-
-
-def _leaf(tag: str, value: Any, wrap: _Wrap) -> Any:
-    content = content_of(tag, value)  # for ``plain`` too: it refuses what is too large
-    return value if wrap is _untagged else wrap(tag, content)
-
-
-def _collection(tag: str, value: Any, wrap: _Wrap, room: int) -> Any:
-    if tag != "$tuple":
-        try:
-            value = {_key(item, room - 1): None for item in value}
-        except UnfitError:  # a set of what becomes dicts is a list of dicts
-            return [_step(item, wrap, room - 1) for item in value]
-    return wrap(tag, [_step(item, wrap, room - 1) for item in value])
-
-
-def _mapping(value: dict[Any, Any], wrap: _Wrap, room: int) -> Any:
-    if not all(type(key) is str for key in value):
-        value = {_key(key, room): item for key, item in value.items()}
-    inner = {key: _step(item, wrap, room) for key, item in value.items()}
-    if wrap is _untagged or (all(type(key) is str for key in inner) and not is_tag(inner)):
-        return inner
-    return wrap("$dict", [[_step(key, wrap, room), item] for key, item in inner.items()])
-
-
-def _key(key: Any, room: int) -> Any:
-    """A key of a dict, or an element of a set, as it will be on the other side."""
-    there = _step(key, _untagged, room)
-    try:
-        hash(there)
-    except TypeError:
-        raise UnfitError(f"a key of type {type(key).__qualname__} cannot cross") from None
-    return there
-
-
-def _where(value: Any, wrap: _Wrap, levels: int = 8) -> str:
-    """Path to what does not fit, or the first levels of it, as one would write it in Python."""
-    if isinstance(value, dict):
-        parts = [(f"[{key!r:.40}]", item) for key, item in value.items()]
-    elif isinstance(value, list | tuple):
-        parts = [(f"[{index}]", item) for index, item in enumerate(value)]
-    else:
-        return ""
-    for name, item in parts:
-        try:
-            _step(item, wrap, MOST_DEPTH)
-        except UnfitError:
-            return name + (_where(item, wrap, levels - 1) if levels else "")
-    return ""
+def _outside_strings(bare: bytes) -> Iterator[bytes]:
+    """In steps that end outside of strings: each one that is cut out leaves an object for a moment."""
+    place = 0
+    while place < len(bare):
+        end = place + _STEP_BYTES
+        if bare.count(b'"', place, end) % 2:
+            end = bare.find(b'"', end) + 1 or len(bare)
+        yield _STRING.sub(b"", bare[place:end])
+        place = end
 
 
 def _refuse(constant: str) -> NoReturn:
@@ -219,10 +189,18 @@ def _float(text: str) -> float:
     return number
 
 
+def _decoder(hook: Callable[[dict[str, Any]], Any], *, is_trusting: bool) -> json.JSONDecoder:
+    if is_trusting:
+        return json.JSONDecoder(object_hook=hook, parse_constant=_refuse)
+    return json.JSONDecoder(
+        object_hook=hook, parse_constant=_refuse, parse_int=_integer, parse_float=_float
+    )
+
+
+_TAGGED, _SHARED, _PLAIN = Tagged(), Shared(), Plain()
+_STEP_BYTES = 1 << 16
 _STRING = re.compile(rb'"[^"]*"')
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _ENCODER = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-_TRUSTING = json.JSONDecoder(object_hook=value_of, parse_constant=_refuse)
-_DECODER = json.JSONDecoder(
-    object_hook=value_of, parse_constant=_refuse, parse_int=_integer, parse_float=_float
-)
+_TRUSTING = _decoder(value_of, is_trusting=True)
+_DECODER = _decoder(value_of, is_trusting=False)

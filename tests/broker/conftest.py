@@ -54,11 +54,15 @@ def toolset_of(world: World) -> Toolset:
         """In a thread."""
         return value + 1
 
+    async def many(count: int) -> str:
+        """Give so many characters."""
+        return "x" * count
+
     def fail(text: str) -> None:
         """Say no."""
         raise ValueError(text)
 
-    return Toolset.of(echo, stay, blocking, fail, name="host")
+    return Toolset.of(echo, stay, blocking, many, fail, name="host")
 
 
 CARDS = [
@@ -84,6 +88,7 @@ CARDS = [
         "echo": [("value", True), ("seconds", False)],
         "stay": [("name", True)],
         "blocking": [("value", True)],
+        "many": [("count", True)],
         "fail": [("text", True)],
     }.items()
 ]

@@ -91,6 +91,10 @@ PERHAPS = [
     "assert x, files.whatever()",
     "for x in y:\n    pass\nelse:\n    files.whatever()",
     "1 < x < files.whatever()",
+    "def f():\n    files.whatever()\nif x:\n    f()",
+    "def f():\n    files.whatever()\ndef g():\n    f()",
+    "await asyncio.gather(*[files.whatever(n) for n in x], return_exceptions=True)",
+    "calls = [files.whatever(n) for n in x]\nawait asyncio.gather(*calls, return_exceptions=True)",
 ]
 
 
@@ -121,6 +125,9 @@ SURE = [
     "if True:\n    files.whatever()",
     "class A:\n    files.whatever()",
     "await asyncio.gather(*(files.whatever(x) for x in y))",
+    "def f():\n    files.whatever()\ndef g():\n    f()\nprint(g())",
+    "def f():\n    files.whatever()\nlist(map(f, x))",
+    "class A:\n    def f(self):\n        files.whatever()\nA().f()",
 ]
 
 
@@ -213,6 +220,18 @@ def test_a_syntax_error_has_its_line_and_a_caret():
 )  # fmt: skip
 def test_what_may_be_wrong_with_code_is_told(code: str, advice: str):
     assert check(code).refusal.split("\n")[-1] == advice
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'print("a\\n"',
+        "print('it is\\n' + x",
+        'x = "say \\"hi\\"" +',
+    ],
+)
+def test_texts_that_are_right_are_not_taken_for_what_is_wrong(code: str):
+    assert check(code).refusal.split("\n")[-1].strip() == "^"
 
 
 @pytest.mark.parametrize("odd", ["\0", "\ud800", "", "   ", "\n", "#", "\ufeffx = 1", "\x0c"])

@@ -78,6 +78,19 @@ def test_what_was_learned_is_mentioned():
     assert found.text == "no output schema says what it gives (its shape has been learned)"
 
 
+def test_what_leads_to_wrong_calls_or_costs_tokens_is_a_warning_and_the_rest_a_note():
+    schema = of({"a-b": {"type": "string"}})
+    found = findings(catalogue(tool("f", schema=schema), tool("f", "other", **GOOD)))
+
+    assert [(each.kind, each.grade) for each in found[:5]] == [
+        ("no_description", "warning"),
+        ("no_output_schema", "warning"),
+        ("undocumented_parameter", "note"),
+        ("renamed", "note"),
+        ("collision", "warning"),
+    ]
+
+
 def test_most_real_tools_promise_nothing():
     found = counts(findings(real()))
 

@@ -62,7 +62,7 @@ class Session(NamedTuple):
     @property
     def errors(self) -> list[str | None]:
         """Of each cell the class of the error that ended it."""
-        return [None if error is None else error.name for error, _ in self.outcomes]
+        return [each.error and each.error.name for each in self.outcomes]
 
 
 def text_of(item: Item) -> str:
@@ -94,8 +94,8 @@ def run_cells(
     return Session(outcomes, shown, done.stdout, done.stderr)
 
 
-def _outcome(error: list[str] | None, exit_code: int | None) -> Outcome:
-    return Outcome(None if error is None else Failure(*error), exit_code)
+def _outcome(error: list[str] | None, exit_code: int | None, warnings: list[str]) -> Outcome:
+    return Outcome(None if error is None else Failure(*error), exit_code, tuple(warnings))
 
 
 def _item(fields: list[Any]) -> Item:

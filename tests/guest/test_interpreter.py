@@ -273,7 +273,8 @@ def test_the_source_of_one_huge_cell_is_not_kept(run: Run):
     "code, value",
     [
         ("1 +", "invalid syntax (<cell 1>, line 1)"),
-        ("return 1", "'return' outside function (<cell 1>, line 1)"),
+        ("class A:\n    return 1", "'return' outside function (<cell 1>, line 2)"),
+        ("yield 1", "'yield' outside function (<cell 1>, line 1)"),
         ("x = 1\ny = '\0'", "source code has a NUL character (<cell 1>, line 2)"),
         (
             "x = '\udc80'",
@@ -290,7 +291,7 @@ def test_source_that_is_no_python_is_a_syntax_error(run: Run, code: str, value: 
 
 
 def test_a_syntax_error_runs_nothing_of_the_cell(run: Run):
-    run("x = 1\nx = 2\nreturn x")
+    run("x = 1\nx = 2\nyield x")
 
     assert run("x").error is not None
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from protocell_guest.guest.outcome import Outcome
 from tests.guest.children import Session, run_cells
 
 pytest.importorskip("IPython")
@@ -492,7 +493,7 @@ def test_an_error_in_a_nested_cell_is_not_lost(code: str):
 def test_leaving_ends_the_cell_and_nothing_else(code: str, expected: int):
     session = notebook("x = 1", code, "x")
 
-    assert session.outcomes[1] == (None, expected)
+    assert session.outcomes[1] == Outcome(None, expected)
     assert session.texts[2] == "1"
     assert session.stdout == ""
 

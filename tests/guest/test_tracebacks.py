@@ -146,7 +146,7 @@ def test_a_failure_has_name_and_value_and_traceback(
 @pytest.mark.parametrize(
     "code, number, line, carets",
     [
-        ("x = 1\nreturn x", 2, "return x", "^^^^^^^^"),
+        ("x = 1\nyield x", 2, "yield x", "^^^^^^^"),
         ("def f():\n    break", 2, "break", "^^^^^"),
         ("x = 1\nx = '\0'", 2, r"x = '\0'", "     ^^"),
         ("\ry = '\udc80'", 2, r"y = '\udc80'", "     ^^"),

@@ -84,6 +84,12 @@ def last_line(outcome: Outcome) -> Outcome:
 # -- of one --------------------------------------------------------------------------------------------
 
 
+def meant(ours: Outcome, theirs: Outcome) -> tuple[Outcome, Outcome]:
+    """Ours has to have run what is none of Python's syntax there."""
+    assert (ours.status, str(theirs.error).partition(":")[0]) == ("ok", "SyntaxError")
+    return without("stdout", "status", "error", "lines", "shown")(ours, theirs)
+
+
 def each_figure_once(ours: Outcome, theirs: Outcome) -> tuple[Outcome, Outcome]:
     """Their figures without those that stand there already."""
     kept: list[Shown] = []

@@ -216,7 +216,7 @@ def test_a_hundred_megabytes_stay_inside():
         execution = sandbox.run_code("text = large()\nlen(text)", timeout=60)
 
     assert execution.text == "100000000"
-    assert execution.tool_calls[0].result_bytes == 100_000_002
+    assert execution.tool_calls[0].result_bytes == 100_000_011
 
 
 def test_in_asyncio_tools_run_in_the_callers_loop():
@@ -292,6 +292,14 @@ def test_a_variable_of_the_code_is_not_lost_to_a_tool_of_its_name():
         sandbox.run_code("mine = price('tea'); price = 7")
 
         assert sandbox.run_code("price, shop.price('tea')['cents']").text == "(7, 5)"
+
+
+def test_a_sandbox_used_once_has_tools_too(toolset: Toolset, orders: Orders):
+    execution = protocell.run_code("[order(n)['total'] for n in range(3)]", tools=toolset)
+
+    assert execution.text == "[0, 10, 20]"
+    assert orders.asked == [0, 1, 2]
+    assert [call.tool for call in execution.tool_calls] == ["order"] * 3
 
 
 def test_a_question_of_a_tool_stops_its_clock(toolset: Toolset):

@@ -27,6 +27,7 @@ from tests.integration.notebook_mends import (
     forms_without,
     last_line,
     last_printed,
+    meant,
     one_terminal,
     plotly_shown,
     without,
@@ -127,6 +128,10 @@ DIFFERENCES = {
         "IPython prints the traceback of a group to stderr", without("stderr", "lines")
     ),
     # -- how a cell runs
+    "read-as-meant": Difference(
+        "models put fences around code and end it with return: what they mean is run, and what was done is told",
+        meant,
+    ),
     "own-loop": Difference(
         "the event loop runs while a cell awaits, not all the time: so asyncio.run() works, which a notebook refuses",
         without("status", "error", "lines", "shown"),

@@ -5,9 +5,12 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from protocell._printable import is_printable_line
 from protocell._running.messages import (
     MOST_TRACEBACK_BYTES,
     MOST_VALUE_BYTES,
+    MOST_WARNING_CHARACTERS,
+    MOST_WARNINGS,
     SLACK_BYTES,
     ClearMessage,
     ErrorMessage,
@@ -33,7 +36,8 @@ FRAMES = st.one_of(
             "id": NUMBERS,
             "exit_code": ANYTHING,
             "left_out": st.integers() | ANYTHING,
-        }
+        },
+        optional={"warnings": st.lists(TEXT | st.just("x" * 2000), max_size=25) | ANYTHING},
     ),
     st.fixed_dictionaries(
         {"event": st.just("clear"), "id": NUMBERS, "wait": st.booleans() | ANYTHING}
@@ -111,3 +115,6 @@ def check(message: Message) -> None:
     else:
         assert message.left_out >= 0
         assert message.exit_code is None or type(message.exit_code) is int
+        assert len(message.warnings) <= MOST_WARNINGS
+        assert all(len(text) <= MOST_WARNING_CHARACTERS for text in message.warnings)
+        assert all(map(is_printable_line, message.warnings))

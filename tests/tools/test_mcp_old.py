@@ -25,7 +25,7 @@ def test_each_older_protocol_is_spoken_and_all_pages_are_read(version: str):
         async with opened(old(version)) as session:
             tools = await session.source.tools()
             assert session.source.protocol == version
-            assert len(tools) == 13
+            assert len(tools) == 14
             assert tools[1].identifier == "read_query"
             assert await session.value("echo", text="ä") == "ä"
             assert await session.value("read-query", query="") == "[{'a': 1}]"

@@ -197,6 +197,7 @@ def test_a_cookie_of_the_service_is_not_kept_for_the_next_who_calls(spec: str):
             assert (await session.answer("kinds", kind="cookie")).raw == {
                 "status": 200,
                 "headers": {"content-type": "application/json"},
+                "body": 1,
                 "page": None,
             }
             assert "cookie" not in (await session.value("open"))["headers"]

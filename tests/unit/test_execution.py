@@ -132,6 +132,7 @@ def test_json_has_everything_but_the_bytes_of_files():
         exit_code=None,
         execution_count=2,
         results_left_out=3,
+        warnings=["Line 3, if it is reached: there is no tool a.b."],
         usage=Usage(wall_seconds=0.5, peak_memory_bytes=1024),
         enforced=("seccomp",),
     )
@@ -146,6 +147,7 @@ def test_json_has_everything_but_the_bytes_of_files():
         "exit_code": None,
         "execution_count": 2,
         "results_left_out": 3,
+        "warnings": ["Line 3, if it is reached: there is no tool a.b."],
         "state": "kept",
         "state_reason": "",
         "usage": {
@@ -161,6 +163,9 @@ def test_json_has_everything_but_the_bytes_of_files():
         "files": [{"path": "a.txt", "size": 3, "sha256": "00", "change": "made"}],
         "files_removed": ["gone"],
         "files_left_out": {},
+        "tool_calls": [],
+        "tool_calls_note": "",
+        "token_account": None,
     }
 
 

@@ -58,6 +58,17 @@ def test_an_honest_frame_is_a_message():
     assert parsed(CLEAR) == ClearMessage(wait=True)
 
 
+def test_warnings_are_printable_lines_of_bounded_length():
+    long = "é" * 2000
+    told = DONE | {"warnings": ["one\n\x1b[2J\ud800\u202e", long]}
+
+    assert parsed(told) == DoneMessage(
+        exit_code=None,
+        warnings=(r"one\n\x1b[2J\ud800\u202e", "é" * 997 + "..."),
+    )
+    assert parsed(DONE | {"warnings": []}) == DoneMessage(exit_code=None)
+
+
 def test_a_result_names_its_files_and_what_it_replaces():
     files = {"text/html": "results/3-1.html", "image/png": "résumé.png"}
     frame = RESULT | {"files": files, "display": "one\ud800", "update": True, "main": False}
@@ -100,6 +111,9 @@ def test_the_types_of_what_notebooks_show_are_mime_types():
         (DONE | {"left_out": -1}, "'done' has a 'left_out' that no honest context counts to"),
         (DONE | {"left_out": 1 << 60}, "'done' has a 'left_out' that no honest context counts to"),
         (DONE | {"left_out": True}, "'done' has 'left_out' of type bool"),
+        (DONE | {"warnings": "no"}, "'done' has 'warnings' of type str"),
+        (DONE | {"warnings": [["no"]]}, "'done' has more than 20 'warnings', or one is no text"),
+        (DONE | {"warnings": ["x"] * 21}, "'done' has more than 20 'warnings', or one is no text"),
         (CLEAR | {"wait": 1}, "'clear' has 'wait' of type int"),
         (CLEAR | {"id": 8}, "'clear' is about execution 8, not 7"),
         (RESULT | {"update": True}, "'result' is an 'update' of nothing"),
@@ -144,7 +158,7 @@ def test_the_types_of_what_notebooks_show_are_mime_types():
             "a result of 5097 bytes; at most 1000 are allowed",
         ),
     ],
-    ids=range(34),
+    ids=range(37),
 )
 def test_a_frame_that_is_not_honest_is_refused(frame: dict[str, Any], message: str):
     assert refusal(frame)[: len(message)] == message

@@ -14,7 +14,6 @@ Only one task waits on a box at a time; ``interrupt`` and ``end`` may come from 
 
 from __future__ import annotations
 
-import array
 import contextlib
 import os
 import socket
@@ -92,10 +91,10 @@ class KernelBox:
             raise explain_failure(message["step"], message["errno"], message["detail"])
         channel, stdout, stderr, workspace, folder = descriptors
         self.take_streams(channel, stdout, stderr, folder)
-        if self.workspace < 0:
-            self.workspace = workspace
-        else:  # whoever knows the workspace by the first descriptor goes on using that
+        if self.workspace >= 0:  # whoever knows it by the first descriptor goes on using that
             os.close(workspace)
+        else:
+            self.workspace = workspace
         self.enforced = tuple(sorted(message["enforced"]))
 
     async def receive_command(self, waiter: Waiter) -> None:
@@ -129,8 +128,7 @@ class KernelBox:
     def _set_line_aside(self) -> None:
         """For copies that have it, if there are any."""
         line = Line(self.channel, self.stdout, self.stderr)
-        # Before they are closed: who is torn away in between must not close these numbers a second time,
-        # which are somebody else's by then.
+        # First, so that who is torn away in between closes no number twice: it is another's by then.
         self.stdout = self.stderr = -1
         if self.kept:
             self._lines.put(self.line, line)
@@ -199,10 +197,8 @@ class KernelBox:
     def _note(self, message: Message) -> None:
         if message["event"] in ("context", "resumed"):
             self._number = message["number"]
-        # An end may be told twice, also when another interpreter has followed.
-        is_known = self._exit is not None or message.get("context", 0) < self._number
-        if message["event"] != "exited" or is_known:
-            return
+        if message["event"] != "exited" or self._exit or message["context"] < self._number:
+            return  # an end may be told twice, also when another interpreter has followed
         used = self._spent(Totals(*message["totals"]))
         whole = self.tree.read(message)
         self._exit = Exit(message["cause"], message["status"], used | whole)
@@ -279,13 +275,11 @@ class KernelBox:
         Raises:
             SandboxDiedError: the interpreter is gone or does not read.
         """
-        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
-        try:
-            sent = self.channel.sendmsg([data], rights)
-        except OSError as error:
-            raise SandboxDiedError("the interpreter does not read; run some code first") from error
+        sent = 0
+        with contextlib.suppress(OSError):
+            sent = socket.send_fds(self.channel, [data], list(descriptors))
         if sent < len(data):
-            self.owes = True  # half a question
+            self.owes = self.owes or sent > 0  # half a question
             raise SandboxDiedError("the interpreter does not read; run some code first")
 
     def _close(self, *names: str) -> None:

@@ -5,33 +5,37 @@ Theory of operation
 One socket pair for each execution.  The far end goes into the context with the request; the near end is served by
 a task in the loop of the toolset (``runtime``), not by whoever waits for the execution.  What comes is hostile:
 a request that is none, or too long, ends the line, and with it every call.  At most ``at_once`` calls run beside
-each other, and no more is read while that many and as many again are waiting, so the code inside waits in its
-write and the host's memory stays bounded.  ``finish`` cancels what still runs and waits for its end; the near end is
-closed then, so that whatever thread of the code calls later is told that the execution has ended.
+each other, and no more is read while that many and as many again are waiting, or while their arguments weigh too
+much, so the code inside waits in its write and the host's memory stays bounded.  ``finish`` cancels what still runs
+and waits for its end; the near end is closed then, so that whatever thread of the code calls later is told that the
+execution has ended.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from protocell._boxes.box import out_of_descriptors
+from protocell._broker.answers import Answers
 from protocell._broker.clock import Clock
 from protocell._broker.gate import Gate
-from protocell._broker.requests import ERROR, HEAD, VALUE, CallRequest, RequestReader
+from protocell._broker.ledger import Ledger
+from protocell._broker.requests import CallRequest, RequestReader
 from protocell._broker.work import Work
 from protocell._running.bell import Bell
 from protocell.calls import ToolCall
 from protocell.errors import ProtocolError
 from protocell.tools.errors import ToolError
+from protocell_guest.parcels import ERROR, VALUE
 
 if TYPE_CHECKING:
     from protocell._broker.desk import Desk
     from protocell.tools.call_log import CallLog
 
 _READ_BYTES = 1 << 18
+_MOST_WEIGHT = 16  # times what the arguments of one call may be: of all that are being performed
 
 
 class Counter:
@@ -49,18 +53,17 @@ class Counter:
         self._line.settimeout(0.0)
         self._requests = RequestReader(self._limits.argument_bytes)
         self._earlier = earlier
-        self._log_room = desk.log_room
+        self._ledger = Ledger(self._limits.calls, desk.log_room)
         self._gate = Gate(desk.approve, self._limits.approval_seconds)
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._records: dict[int, ToolCall] = {}
         self._slots = asyncio.Semaphore(self._limits.at_once)
-        self._sending = asyncio.Lock()
+        self._weight = 0  # of the arguments of all tasks
+        self._answers = Answers(self._line)
         self._room = asyncio.Event()
         self._away = Clock()  # of the code: with a tool, with a person, in the queue
         self.tools = Clock()  # that work
         self._ended = Bell()
         self._serving: asyncio.Task[None] | None = None
-        self.violation = ""
 
     # -- for who runs the execution, in any thread ------------------------------------------------
 
@@ -85,21 +88,7 @@ class Counter:
     @property
     def calls(self) -> list[ToolCall]:
         """What was called, in order, and that the code broke its line if it did; whole after ``finish``."""
-        calls = [self._records[number] for number in sorted(self._records)]
-        return [*calls, *self._broken(calls)]
-
-    def _broken(self, calls: list[ToolCall]) -> Iterator[ToolCall]:
-        if self.violation:
-            number = calls[-1].number + 1 if calls else 1
-            yield ToolCall(
-                number=number,
-                server="",
-                tool="",
-                arguments={},
-                outcome="error",
-                kind="transport",
-                message=f"the code broke the line that its calls go over: {self.violation}",
-            )
+        return self._ledger.calls
 
     def close(self) -> None:
         """Give the descriptors back."""
@@ -117,24 +106,36 @@ class Counter:
                 for request in self._requests.feed(data):
                     if isinstance(request, CallRequest):
                         await self._accept(request)
-                    elif (task := self._tasks.get(request.number)) is not None:
-                        task.cancel()
+                    else:
+                        self._cancel(request.number)
         except ProtocolError as error:
-            self.violation = str(error)
+            self._ledger.violation = str(error)
             self._line.shutdown(socket.SHUT_RDWR)
         except OSError:  # the code has closed its end, or was ended
             return
 
     async def _accept(self, request: CallRequest) -> None:
-        while len(self._tasks) >= 2 * self._limits.at_once:
+        while self._tasks and not self._has_room(request):
             self._room.clear()
             await self._room.wait()
+        self._weight += request.weight
         task = asyncio.get_running_loop().create_task(self._perform(request))
         self._tasks[request.number] = task
-        task.add_done_callback(lambda _: self._done(request.number))
+        task.add_done_callback(lambda _: self._done(request))
 
-    def _done(self, number: int) -> None:
-        self._tasks.pop(number, None)
+    def _has_room(self, request: CallRequest) -> bool:
+        most = _MOST_WEIGHT * self._limits.argument_bytes
+        is_light = self._weight + request.weight <= most
+        return is_light and len(self._tasks) < 2 * self._limits.at_once
+
+    def _cancel(self, number: int) -> None:
+        task = self._tasks.get(number)
+        if task is not None and not self._answers.withdraw(number):
+            task.cancel()
+
+    def _done(self, request: CallRequest) -> None:
+        self._tasks.pop(request.number, None)
+        self._weight -= request.weight
         self._room.set()
 
     async def _finish(self) -> None:
@@ -159,16 +160,8 @@ class Counter:
             kind, body = ERROR, work.failed(error)
         finally:
             self._away.stop()
-            self._records[request.number] = work.record()
-        await self._send(request.number, kind, body)
-
-    async def _send(self, number: int, kind: bytes, body: bytes) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            async with self._sending:
-                await loop.sock_sendall(self._line, HEAD.pack(len(body), number, kind) + body)
-        except OSError:  # nobody is there any more
-            return
+            self._ledger.enter(work.record())
+        await self._answers.send(request.number, kind, body)
 
     def check_budget(self, request: CallRequest) -> None:
         """Raises ToolError where this call is one too many."""
@@ -187,12 +180,10 @@ class Counter:
         arguments = self._desk.redacted(request.tool, request.arguments)
         return self._earlier.take(request.tool, arguments, raw=request.raw)
 
-    def kept(self, body: bytes | None) -> bytes | None:
-        """The answer, if the log has room for it."""
-        if body is None or len(body) > self._log_room:
-            return None
-        self._log_room -= len(body)
-        return body
+    @property
+    def ledger(self) -> Ledger:
+        """What is kept of its calls."""
+        return self._ledger
 
     @property
     def desk(self) -> Desk:

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from protocell._broker.counter import Counter
 from protocell._broker.runtime import Runtime, of_this_process
+from protocell._catalogue.account import Prices, TokenAccount, account, prices
 from protocell._catalogue.catalogue import Catalogue
 from protocell._catalogue.entries import Card, cards
+from protocell._catalogue.levels import View
 from protocell._catalogue.shapes import Shapes
+from protocell._catalogue.showing import shown
 from protocell._waiter import AsyncioWaiter, Waiter
 from protocell.calls import ToolCall
 from protocell.tools.access import Tools
 from protocell.tools.call_log import CallLog
 from protocell.tools.tool import Question, Reply, Tool
+
+if TYPE_CHECKING:
+    from protocell.execution import Execution
 
 _REDACTED = "[redacted]"
 
@@ -35,6 +42,9 @@ class Desk:
         self._found: dict[str, Tool] | None = None
         self._last_found: dict[str, Tool] = {}
         self._cards: list[Card] | None = None
+        # The same for the whole session, so that the caches of prompts hold, until somebody asks for another one.
+        self._view: View | None = None
+        self._prices: Prices | None = None
         weakref.finalize(self, tools.toolset.on_change(_forgetting(weakref.ref(self))))
 
     @property
@@ -45,13 +55,44 @@ class Desk:
 
     async def cards(self, waiter: Waiter) -> list[Card]:
         """What the code is to find: asked of the tools' sources, which are started where they are not."""
+        if self.counts_tokens and self._prices is None:
+            # Now, so that what is wrong with it is said when nothing has run.
+            await self.view(waiter)
+        if self._cards is None:
+            self._cards = cards(await self._catalogue(waiter))
+        return self._cards
+
+    async def view(self, waiter: Waiter, *, refresh: bool = False) -> View:
+        """What a model is shown; raises as ``showing.shown``, and where a server cannot be reached."""
+        before = self._view
+        if before is not None and not refresh:
+            return before
+        digests = None if before is None else before.digests
+        catalogue = await self._catalogue(waiter)
+        look = partial(shown, catalogue, self._tools, digests, strict=before is None)
+        view = await waiter.apart(look)
+        if self._view is not before and self._view is not None and not refresh:
+            return self._view  # somebody else was faster
+        if self.counts_tokens:
+            self._prices = await waiter.apart(partial(prices, catalogue, view))
+        self._view = view
+        return view
+
+    async def _catalogue(self, waiter: Waiter) -> Catalogue:
         if self._runtime is None:
             is_async = isinstance(waiter, AsyncioWaiter)
             self._runtime = Runtime.here() if is_async else of_this_process()
-        if self._cards is None:
-            found = await self._runtime.result(self.tools(), waiter)
-            self._cards = cards(Catalogue.of(found.values(), seen=self._seen.schemas()))
-        return self._cards
+        found = await self._runtime.result(self.tools(), waiter)
+        return Catalogue.of(found.values(), seen=self._seen.schemas())
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether executions have an account."""
+        return self._tools.account
+
+    def account(self, code: str, execution: Execution) -> TokenAccount | None:
+        """Of an execution that has ended; may take long."""
+        return None if self._prices is None else account(self._prices, code, execution)
 
     async def tools(self) -> Mapping[str, Tool]:
         """What there is now, by id; in the runtime's loop."""

@@ -9,11 +9,13 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from protocell._broker.requests import CallRequest
+from protocell._broker.scales import Scales
 from protocell.calls import CallOutcome, ToolCall
 from protocell.tools.errors import ToolError, told
 from protocell.tools.tool import MISSING, Answer, Question, Reply
 from protocell.tools.validation import not_found, prepare
 from protocell_guest import values
+from protocell_guest.parcels import Parcel
 
 if TYPE_CHECKING:
     from protocell._broker.counter import Counter
@@ -31,26 +33,29 @@ class Work:
         self._approval = self._kind = self._message = ""
         self._approved: Mapping[str, Any] | None = None
         self._is_served = False
-        self._sent: bytes | None = None
+        self._sent: Parcel | None = None
         self._outcome: CallOutcome = "cancelled"
         self._asked = self._took = 0.0
         self._questions = 0  # that wait for a person now
         self._left = 0.0  # of the tool's own time, while they do
         self._size = 0
+        self._scales = Scales(wanted=counter.desk.counts_tokens)
 
     @property
     def id(self) -> int:
         """As the tool sees it."""
         return self._request.number
 
-    async def run(self) -> bytes:
+    async def run(self) -> Parcel:
         """The value, as it is sent.
 
         Raises:
             ToolError: there is none.
         """
         try:
+            await self._scales.weigh_call(self._request)
             self._sent = await self._run()
+            await self._scales.weigh_result(self._sent)
         except ToolError:
             raise
         except (
@@ -60,7 +65,7 @@ class Work:
             raise ToolError(text, kind="tool", tool=self._request.tool) from error
         return self._sent
 
-    async def _run(self) -> bytes:
+    async def _run(self) -> Parcel:
         counter, request = self._counter, self._request
         counter.check_budget(request)
         tools = await counter.desk.tools()
@@ -87,7 +92,7 @@ class Work:
         self._outcome = "ok"
         return body
 
-    def _again(self, earlier: ToolCall) -> bytes:
+    def _again(self, earlier: ToolCall) -> Parcel:
         """What that call gave; nothing is called."""
         self._is_served, self._approval = True, earlier.approval
         self._approved = earlier.approved_arguments
@@ -95,7 +100,7 @@ class Work:
         self._size = earlier.result_bytes
         if earlier.outcome == "ok":
             self._outcome = "ok"
-            return body
+            return Parcel(body)
         told = values.loads(body, most_items=None)
         raise ToolError(
             told["message"], kind=told["kind"], server=told["server"], data=told["data"]
@@ -117,10 +122,10 @@ class Work:
             clock.stop()
             self._took = time.monotonic() - began
 
-    def _body(self, tool: Tool, answer: Answer) -> bytes:
+    def _body(self, tool: Tool, answer: Answer) -> Parcel:
         whole = self._request.raw and answer.raw is not MISSING
         try:
-            body = values.dumps(answer.raw if whole else answer.value)
+            body = values.pack(answer.raw if whole else answer.value)
         except values.UnfitError as error:
             raise ToolError(f"{tool.id} gave what cannot be handed over: {error}") from error
         self._size = len(body)
@@ -130,9 +135,10 @@ class Work:
             raise ToolError(text, kind="budget")
         return body
 
-    def failed(self, error: ToolError) -> bytes:
+    def failed(self, error: ToolError) -> Parcel:
         """The error, as it is sent."""
         self._outcome, self._kind, self._message = "error", error.kind, str(error)
+        self._scales.weigh_error(self._message)
         failure = {
             "kind": error.kind,
             "message": str(error),
@@ -140,9 +146,9 @@ class Work:
             "data": error.data,
         }
         try:
-            self._sent = values.dumps(failure)
+            self._sent = values.pack(failure)
         except values.UnfitError:
-            self._sent = values.dumps(failure | {"data": None})
+            self._sent = values.pack(failure | {"data": None})
         return self._sent
 
     def record(self) -> ToolCall:
@@ -151,8 +157,8 @@ class Work:
             number=self._request.number,
             server=self._server,
             tool=self._name,
-            arguments=self._redacted(self._request.arguments),
-            approved_arguments=None if self._approved is None else self._redacted(self._approved),
+            arguments=self._logged(self._request.arguments),
+            approved_arguments=None if self._approved is None else self._logged(self._approved),
             outcome=self._outcome,
             kind=self._kind,
             message=self._message,
@@ -161,13 +167,16 @@ class Work:
             asked_seconds=self._asked,
             argument_bytes=self._request.size,
             result_bytes=self._size,
+            argument_tokens=self._scales.arguments,
+            result_tokens=self._scales.result,
             served=self._is_served,
             raw=self._request.raw,
-            body=self._counter.kept(self._sent),
+            body=self._counter.ledger.answer(self._sent),
         )
 
-    def _redacted(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        return self._counter.desk.redacted(self._request.tool, arguments)
+    def _logged(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        redacted = self._counter.desk.redacted(self._request.tool, arguments)
+        return self._counter.ledger.arguments(redacted, self._request.weight)
 
     # -- what the tool may do meanwhile (tools.tool.Call) -----------------------------------------
 

@@ -8,9 +8,18 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from protocell.tools.names import flat, namespaces
+from protocell.tools.skill_tool import SkillTool
 from protocell.tools.tool import Tool
 
-NAMES_INSIDE = ("ToolError", "call_tool", "describe", "search_tools", "tools")
+NAMES_INSIDE = (
+    "ToolError",
+    "call_tool",
+    "describe",
+    "paginate",
+    "save_skill",
+    "search_tools",
+    "tools",
+)
 """What code finds beside the namespaces, as far as the catalogue speaks of it."""
 
 
@@ -51,7 +60,7 @@ class Catalogue:
         return cls(
             tools=tuple(every),
             namespaces=variables,
-            flat=flat(every, reserved),
+            flat=flat((tool for tool in every if not isinstance(tool, SkillTool)), reserved),
             seen=dict(seen or {}),
         )
 

@@ -5,30 +5,35 @@ so they are for few tools; a search and a description cost what some fifteen sig
 costs more than it saves. Pinned tools are always shown. The text depends on the tools alone, is sorted, and never
 changes within a session, so that the caches of prompts hold; what was learned meanwhile is told by ``describe`` inside.
 
+Of tools that the model is given directly as well it knows the definition already: they have one line at most.
+
 What makers of tools say stands in a fence, and before it that these are their words.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from protocell._catalogue import tokens
 from protocell._catalogue.catalogue import Catalogue
+from protocell._catalogue.changes import Changes
+from protocell._catalogue.choice import chosen, direct_tools
+from protocell._catalogue.description import describe
 from protocell._catalogue.signatures import signature
+from protocell._catalogue.specs import spec_name
 from protocell._catalogue.stubs import parts as parts_of
 from protocell._catalogue.text import indented
 from protocell._catalogue.tokens import Count
+from protocell.tools.access import BUDGET_TOKENS, LEVELS, Level
 from protocell.tools.tool import Tool
 from protocell_guest.card_index import stub_of
 from protocell_guest.ranking import words
 
-Level = Literal["full", "compact", "search"]
-LEVELS: tuple[Level, ...] = get_args(Level)
+__all__ = ["BUDGET_TOKENS", "LEVELS", "Level", "View", "view"]
 
-BUDGET_TOKENS = 6_000
 MOST_FULL = 15
 SEARCH_TOKENS = 300
 """Up to here the contract of the search is filled with keywords for each server."""
@@ -52,6 +57,9 @@ all
 Do not guess names: search, then call.
 All namespaces with the number of their tools: """
 _MORE = 'describe("server.name") shows the types and docs of one.'
+_DIRECT = (
+    "You have these as tools of your own as well, for when one call is all that there is to do: "
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +72,20 @@ class View:
     count: Count
     fits: bool
     """Whether it is within the budget; pinned tools may exceed it."""
+    direct: Mapping[str, str] = field(default_factory=dict)
+    """Of tools that the model is given directly too: the name that they have there, and their id."""
+    digests: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """SHA-256 of each tool's definition, by id."""
+    changes: Changes = field(default_factory=Changes)
+    """Definitions that are other ones than those that were known; ``changes.notice()`` says it in words."""
+
+    @property
+    def description(self) -> str:
+        """All that a model needs as description of a tool that runs code: our words, then ``text``."""
+        return describe(self.text)
+
+    def __str__(self) -> str:
+        return self.text
 
 
 class _Way(NamedTuple):
@@ -85,22 +107,30 @@ def view(
     *,
     budget_tokens: int = BUDGET_TOKENS,
     pinned: Collection[str] = (),
+    direct: Collection[str] = (),
     level: Level | None = None,
+    strict: bool = True,
     count: Callable[[str], Count] = tokens.count,
 ) -> View:
     """The most detailed way to show the tools within the budget, or the one asked for.
 
-    ``pinned`` are ids (``github/create_issue``) or paths (``github.create_issue``).
+    ``pinned`` and ``direct`` are ids (``github/create_issue``), paths (``github.create_issue``) or globs;
+    if it is ``strict``, each has to fit some tool.
+
+    Raises:
+        PolicyError: one does not.
     """
-    kept = [tool for tool in catalogue.tools if {tool.id, catalogue.path(tool)} & set(pinned)]
+    kept = chosen(catalogue, "pinned", pinned, strict=strict)
+    given = direct_tools(catalogue, direct, strict=strict)
     views = []
     is_few = len(catalogue.tools) <= MOST_FULL
     is_many = len(catalogue.tools) * _LEAST_TOKENS > budget_tokens
     for way in _ways(level, is_few=is_few, is_many=is_many, has_pinned=bool(kept)):
-        text = written(catalogue, way.level, kept, way.pinned, count)
+        text = written(catalogue, way.level, kept, way.pinned, count, direct=given)
         counted = count(text)
         fits = counted.tokens <= budget_tokens
-        views.append(View(level=way.level, text=text, count=counted, fits=fits))
+        names = {spec_name(catalogue, tool): tool.id for tool in given}
+        views.append(View(level=way.level, text=text, count=counted, fits=fits, direct=names))
         if fits:
             break
     return views[-1]
@@ -121,6 +151,8 @@ def written(
     pinned: Collection[Tool] = (),
     pinned_level: Level = "compact",
     count: Callable[[str], Count] = tokens.count,
+    *,
+    direct: Collection[Tool] = (),
 ) -> str:
     """The tools in one way; pinned ones at least as they are asked for."""
     if not catalogue.tools:
@@ -128,13 +160,16 @@ def written(
     full = set(map(id, pinned)) if pinned_level == "full" else set()
     listed = list(pinned) if level == "search" else catalogue.tools
     if level == "full":
-        full.update(map(id, catalogue.tools))
+        full.update(set(map(id, catalogue.tools)) - set(map(id, direct)))
     block = "\n".join(_block(catalogue, listed, full))
     parts = [_CALLING]
     if level == "search":
         parts = [_searching(catalogue, has_listed=bool(listed), count=count)]
     elif len(full) < len(listed):
         parts.append(_MORE)
+    if direct:
+        names = (f"{spec_name(catalogue, each)} is {catalogue.path(each)}" for each in direct)
+        parts.append(_DIRECT + ", ".join(names))
     if block:
         parts.append(f"{_FENCE}\n```python\n{block}\n```")
     return "\n".join(parts)

@@ -29,6 +29,19 @@ Kind = Literal[
     "expensive",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+Grade = Literal["warning", "note"]
+# What leads to wrong calls, costs tokens or turns, or is hidden; the rest could be better, and does no harm.
+_WARNINGS: frozenset[Kind] = frozenset(
+    {
+        "no_description",
+        "long_description",
+        "hidden_characters",
+        "no_output_schema",
+        "untyped_parameter",
+        "collision",
+        "expensive",
+    }
+)
 
 LONG_DESCRIPTION = 1_000
 EXPENSIVE_TOKENS = 800
@@ -48,6 +61,11 @@ class Finding:
     """Names of those that it is about; where it is about parameters."""
     others: tuple[str, ...] = ()
     """Ids of the other tools that it is about."""
+
+    @property
+    def grade(self) -> Grade:
+        """How much it matters."""
+        return "warning" if self.kind in _WARNINGS else "note"
 
 
 def findings(catalogue: Catalogue) -> list[Finding]:

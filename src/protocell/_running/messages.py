@@ -30,6 +30,8 @@ MOST_LEFT_OUT = 1 << 53
 MOST_DISPLAY_BYTES = 1000
 MOST_PATH_BYTES = 200
 MOST_NAME_CHARACTERS = 200
+MOST_WARNINGS = 20
+MOST_WARNING_CHARACTERS = 1000
 SLACK_BYTES = 4 * KIB
 """Beyond ``result_bytes``: for the words that say that something was cut."""
 MOST_VALUE_BYTES = 32 * KIB
@@ -86,6 +88,8 @@ class DoneMessage:
     exit_code: int | None
     left_out: int = 0
     """Values that the code showed and that were too many to be sent."""
+    warnings: tuple[str, ...] = ()
+    """What was noticed before it ran, a printable line each."""
 
 
 Message = ResultMessage | ClearMessage | ErrorMessage | DoneMessage
@@ -160,12 +164,22 @@ def parse_message(frame: Mapping[str, Any], *, number: int, result_bytes: int) -
             traceback=_cut(traceback, MOST_TRACEBACK_BYTES),
         )
     if event == "done":
-        kinds: _Kinds = {"exit_code": (int, type(None)), "left_out": int}
-        exit_code, left_out = _fields(frame, number, kinds)
-        if not 0 <= left_out <= MOST_LEFT_OUT:
-            raise ProtocolError("'done' has a 'left_out' that no honest context counts to")
-        return DoneMessage(exit_code=exit_code, left_out=left_out)
+        return _done(frame, number)
     raise ProtocolError(f"{_shown(event)} is no event of an execution")
+
+
+def _done(frame: Mapping[str, Any], number: int) -> DoneMessage:
+    kinds: _Kinds = {"exit_code": (int, type(None)), "left_out": int}
+    # Nearly always there are none.
+    kinds |= {"warnings": list} if "warnings" in frame else {}
+    exit_code, left_out, *more = _fields(frame, number, kinds)
+    if not 0 <= left_out <= MOST_LEFT_OUT:
+        raise ProtocolError("'done' has a 'left_out' that no honest context counts to")
+    warnings = more[0] if more else []
+    if len(warnings) > MOST_WARNINGS or any(type(text) is not str for text in warnings):
+        raise ProtocolError(f"'done' has more than {MOST_WARNINGS} 'warnings', or one is no text")
+    said = tuple(printable_line(text, MOST_WARNING_CHARACTERS) for text in warnings)
+    return DoneMessage(exit_code=exit_code, left_out=left_out, warnings=said)
 
 
 def _result(frame: Mapping[str, Any], number: int, result_bytes: int) -> ResultMessage:

@@ -39,6 +39,7 @@ class Outcome:
     error: ErrorMessage | None = None
     exit_code: int | None = None
     left_out: int = 0
+    warnings: tuple[str, ...] = ()
     stop: Stop | None = None
     end: End | None = None
     exit: Exit | None = None

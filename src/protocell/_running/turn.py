@@ -79,6 +79,7 @@ class Turn:
         self._rights: list[int] = []  # descriptors that go with the first bytes
         self._asks_for_copy = hooks.on_copy is not None
         self._done = False
+        self._is_sending = False  # True where nobody is: whoever was has been torn away
 
     async def run(
         self, code: str, envs: Mapping[str, str], wall_seconds: float, waiter: Waiter
@@ -182,7 +183,10 @@ class Turn:
             return
         self._hooks = Hooks(meanwhile=self._hooks.meanwhile, on_copy=self._hooks.on_copy)
         self.pipes.mute()
-        if self._box.alive and not self._done and await self._stopped(waiter) is not None:
+        # How much has gone out then nobody knows, and what is sent twice would run twice.
+        is_torn = self._is_sending
+        goes_on = self._box.alive and not self._done
+        if goes_on and (is_torn or await self._stopped(waiter) is not None):
             self._box.end()
             await self._box.ended(waiter)
         elif self._outcome.stop is not None and self._box.alive:
@@ -214,6 +218,7 @@ class Turn:
     def _send(self) -> None:
         if not self._unsent:
             return
+        self._is_sending = True
         try:
             if self._rights:
                 sent = socket.send_fds(self._box.channel, [self._unsent], self._rights)
@@ -222,9 +227,10 @@ class Turn:
                 sent = self._box.channel.send(self._unsent)
             self._unsent = self._unsent[sent:]
         except BlockingIOError:
-            return
+            pass
         except OSError:
             self._unsent = self._unsent[:0]  # the other end is closed, which reading says as well
+        self._is_sending = False
 
     def _read_channel(self, *, to_the_end: bool) -> End | None:
         """Take in what the code has sent; ``to_the_end`` if nobody is there to send more."""
@@ -268,6 +274,7 @@ class Turn:
                 self._done = True
                 self._outcome.exit_code = message.exit_code
                 self._outcome.left_out = message.left_out
+                self._outcome.warnings = message.warnings
             elif isinstance(message, ErrorMessage):
                 self._outcome.error = message
             else:

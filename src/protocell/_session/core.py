@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -85,7 +87,16 @@ class Core(Lifecycle):
             await report.scan(place)
             wait_seconds, self._wait_seconds = self._wait_seconds, 0.0
             report.killed, report.is_over = self._closed, self.is_over
-            return report.execution(self.count, wait_seconds)
+            execution = report.execution(self.count, wait_seconds)
+            return await self._accounted(code, execution, waiter)
+
+    async def _accounted(self, code: str, execution: Execution, waiter: Waiter) -> Execution:
+        """With what it cost in tokens, if its tools are to be accounted for."""
+        desk = self._manner.desk
+        if desk is None or not desk.counts_tokens:
+            return execution
+        account = await waiter.apart(partial(desk.account, code, execution))
+        return replace(execution, token_account=account)
 
     async def _prepare(
         self, box: Box, listeners: Listeners, waiter: Waiter, retried: Sequence[ToolCall]

@@ -17,6 +17,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from typing import TYPE_CHECKING
 
 from protocell._boxes.box import Box
 from protocell._boxes.kernel_box import KernelBox
@@ -28,6 +29,7 @@ from protocell._session import checks
 from protocell._session.branching import Order, branch
 from protocell._session.choices import Choices
 from protocell._session.core import Core
+from protocell._session.keeping import with_folder
 from protocell._session.lifecycle import Manner, kernel_box
 from protocell._session.members import Member, clear, given, memory_for_files
 from protocell._session.patience import Patience
@@ -36,6 +38,9 @@ from protocell._workspace.tree import BRANCHES
 from protocell.errors import ClosedError, PolicyError, SetupError
 from protocell.policy import Policy
 from protocell_guest.plan import HOME
+
+if TYPE_CHECKING:
+    from protocell._catalogue.levels import View
 
 MOST_CONTEXTS = 32
 
@@ -51,9 +56,10 @@ class House:
         self._waiter = waiter
         self.envs = checks.variables(choices.envs)
         self._ends_at = None if choices.timeout is None else time.monotonic() + choices.timeout
-        self._desk = choices.desk()
+        self.shelf = choices.shelf()
+        self._desk = choices.desk(self.shelf)
         manner = self._manner(choices.envs, choices.cwd, choices.checkpoints)
-        core = Core(policy, waiter, replace(manner, makes_cwd=True))
+        core = Core(with_folder(policy, choices.skills), waiter, replace(manner, makes_cwd=True))
         self.main = Member("default", core, manner.cwd or HOME, manner.checkpoints)
         self._others: dict[str, Member] = {}
         self.commands: weakref.WeakSet[Command] = weakref.WeakSet()  # that may still run
@@ -71,6 +77,7 @@ class House:
             checkpoints=checks.kept(checkpoints),
             ends_at=lambda: self._ends_at,
             desk=self._desk,
+            shelf=self.shelf,
         )
 
     def __str__(self) -> str:
@@ -216,6 +223,7 @@ class House:
             makes_cwd=True,
             checkpoints=checkpoints,
             desk=self._desk,
+            shelf=self.shelf,
             is_branch=True,
             ends_at=lambda: self._ends_at,
             count=parent.core.count,
@@ -242,6 +250,17 @@ class House:
         # First by the init that has just been told to end the branch, and has done so before it removes anything.
         places = [home.core.place for home in (member.home or self.main, self.main)]
         await waiter.apart(partial(clear, places, folder))
+
+    # -- tools ------------------------------------------------------------------------------------
+
+    async def view(self, *, refresh: bool) -> View:
+        """What a model is shown of its tools."""
+        self.main.core.check_usable()
+        if self._desk is None:
+            raise PolicyError("this sandbox has no tools to be shown; make it with tools=...")
+        if self.shelf is not None and refresh:
+            await self._waiter.apart(self.shelf.refresh)
+        return await self._desk.view(self._waiter, refresh=refresh)
 
     # -- life -------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from protocell._boxes.box import Box
 from protocell._boxes.kernel_box import KernelBox
@@ -19,7 +19,7 @@ from protocell._running.bell import Bell
 from protocell._running.copies import BEGINNING, Moment
 from protocell._running.talk import ask
 from protocell._session import checks
-from protocell._session.patience import patient
+from protocell._session.offering import Offer, Told, tell
 from protocell._session.revival import Revival
 from protocell._session.turns import Turns
 from protocell._waiter import Waiter
@@ -29,6 +29,7 @@ from protocell.policy import Policy
 
 if TYPE_CHECKING:
     from protocell._broker.desk import Desk
+    from protocell.tools.skill_source import SkillSource
 
 DEFAULT_POLICY = Policy()
 _CLOSED = "this sandbox was closed or killed; make a new one"
@@ -52,6 +53,7 @@ class Manner:
     ends_at: Callable[[], float | None] = lambda: None  # of time.monotonic
     makes_cwd: bool = False  # if it is below the workspace and not there
     desk: Desk | None = None  # where the calls of tools that its code makes are taken
+    shelf: SkillSource | None = None  # the skills that its code finds
     is_branch: bool = False  # a copy: it begins in the folder and with the variables that it has
 
 
@@ -75,7 +77,7 @@ class Lifecycle:
         self._wait_seconds = 0.0
         self.count = self._manner.count
         # What its interpreter was told of tools; None: an interpreter that was told something else, or nothing.
-        self.offered: list[dict[str, Any]] | None = None
+        self.offered: Told | None = None
 
     # -- life -------------------------------------------------------------------------------------
 
@@ -164,17 +166,16 @@ class Lifecycle:
 
     async def _offer_tools(self, box: Box, waiter: Waiter) -> None:
         """Have the code find the tools that there are now, if it does not yet."""
-        desk = self._manner.desk
-        if desk is None:
+        if self._manner.desk is None:
             return
-        cards = await desk.cards(waiter)
-        if self.offered is not cards:
-            request = {"op": "tools", "id": self.count, "cards": cards}
-            with patient(waiter) as patience:
-                await ask(kernel_box(box, "tools"), request, patience)
-            self.offered = cards
+        offer = Offer(self._manner.desk, self._manner.shelf)
+        kernel, is_fresh = kernel_box(box, "tools"), not self.count
+        self.offered = await tell(
+            offer, kernel, self.offered, waiter, self.count, is_fresh=is_fresh
+        )
 
     async def _apply(self, box: Box) -> None:
+        self.offered = None  # a new interpreter knows of nothing
         envs, cwd = self._manner.envs, self._manner.cwd
         if not envs and cwd is None:
             return

@@ -60,6 +60,7 @@ class Report:
             files=self.files,
             results=[result_of(message) for message in self.outcome.results],
             results_left_out=self.outcome.left_out,
+            warnings=list(self.outcome.warnings),
             logs=Logs(
                 stdout=self._turn.pipes.stdout.lines(), stderr=self._turn.pipes.stderr.lines()
             ),

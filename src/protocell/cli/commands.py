@@ -3,41 +3,24 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperCommand, TyperGroup
 
-
-class _Command(TyperCommand):
-    """A command whose --help is shown as the flag that it is."""
-
-    def get_help_option(self, ctx: Any) -> Any:
-        return _without_value(super().get_help_option(ctx))
-
-
-class _Group(TyperGroup):
-    """As ``_Command``, for all of it."""
-
-    def get_help_option(self, ctx: Any) -> Any:
-        return _without_value(super().get_help_option(ctx))
-
-
-def _without_value(option: Any) -> Any:
-    if option is not None:
-        option.metavar = ""
-    return option
-
+from protocell.cli.flags import Command, Group
+from protocell.cli.tool_commands import TOOLS
 
 APP = typer.Typer(
     name="protocell",
-    cls=_Group,
+    cls=Group,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,  # a bug of ours shall show a plain traceback to be reported
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+APP.add_typer(TOOLS)
 
 # Not docstrings: a line's end in one is kept as it is, whatever the width of the terminal.
 _ABOUT_RUN = (
@@ -146,7 +129,7 @@ def _protocell(
     del version  # its callback has ended the command
 
 
-@APP.command("run", cls=_Command, help=_ABOUT_RUN, epilog=_EXAMPLES)
+@APP.command("run", cls=Command, help=_ABOUT_RUN, epilog=_EXAMPLES)
 def _run(
     *,
     code: Annotated[str, _CODE],
@@ -187,7 +170,7 @@ def _run(
     raise typer.Exit(run(request))
 
 
-@APP.command("doctor", cls=_Command, help=_ABOUT_DOCTOR)
+@APP.command("doctor", cls=Command, help=_ABOUT_DOCTOR)
 def _doctor(
     *,
     as_json: Annotated[

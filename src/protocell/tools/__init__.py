@@ -1,4 +1,4 @@
-"""What a user hands over for the code to call: Python functions, MCP servers, OpenAPI services.
+"""What a user hands over for the code to call: Python functions, MCP servers, OpenAPI services, skills.
 
 Each name is loaded when it is first used: functions need pydantic, MCP servers the SDK, services httpx.
 """
@@ -13,6 +13,7 @@ if typing.TYPE_CHECKING:
     from protocell.tools.limits import ToolLimits
     from protocell.tools.permission import Permission
     from protocell.tools.recording import Recording
+    from protocell.tools.skills import Skill, SkillRequest, Skills
     from protocell.tools.thread_call import ThreadCall
     from protocell.tools.tool import (
         MISSING,
@@ -44,6 +45,9 @@ __all__ = [
     "Reply",
     "Resource",
     "ResourceLink",
+    "Skill",
+    "SkillRequest",
+    "Skills",
     "Source",
     "ThreadCall",
     "Tool",
@@ -60,6 +64,7 @@ _HOMES = {
     "protocell.tools.errors": ("ToolError",),
     "protocell.tools.permission": ("Permission",),
     "protocell.tools.recording": ("Recording",),
+    "protocell.tools.skills": ("Skill", "SkillRequest", "Skills"),
     "protocell.tools.thread_call": ("ThreadCall",),
     "protocell.tools.tool": (
         "MISSING",

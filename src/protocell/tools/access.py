@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
-from typing import Any, Self
+from os import PathLike
+from typing import Any, Literal, Self, get_args
 
+from protocell._fields import keep, names, quoted
 from protocell.errors import PolicyError
 from protocell.tools.approval import Approve
 from protocell.tools.limits import ToolLimits
@@ -15,6 +17,11 @@ from protocell.tools.toolset import Toolset
 
 Ask = Callable[[Question], Awaitable[Reply]]
 Progress = Callable[[int, str, float | None, float | None], None]
+Level = Literal["full", "compact", "search"]
+"""How much a model is shown of tools: stubs with all docs; a line each; a count, and how to search."""
+LEVELS: tuple[Level, ...] = get_args(Level)
+BUDGET_TOKENS = 6_000
+_MOST_TOKENS = 10_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +46,22 @@ class Tools:
     """Gets every call, with what it gave, as far as it has room."""
     replay: Recording | None = None
     """What is served in place of calling; see ``Tools.replaying``."""
+    budget_tokens: int = BUDGET_TOKENS
+    """Tokens that the catalogue of the tools may take of what the model is shown."""
+    pinned: Collection[str] = ()
+    """Tools that are shown however many there are: ids (``github/create_issue``), paths
+    (``github.create_issue``), or globs of these."""
+    level: Level | None = None
+    """How much is shown; None: the most that is within the budget."""
+    direct: Collection[str] = ()
+    """Tools that the model is better given directly, named as ``pinned`` ones are:
+    ``protocell.catalogue.direct_specs`` has their definitions for the agent's own loop. Code can call
+    them as well."""
+    known: str | PathLike[str] | None = None
+    """A file of the definitions that are known: the catalogue says what is another one than there. It is
+    written where it is not there yet, and by ``protocell.catalogue.accept``."""
+    account: bool = False
+    """Count tokens: ``Execution.token_account`` says what the same work had cost without code."""
 
     @classmethod
     def replaying(cls, recording: Recording, **options: Any) -> Self:
@@ -57,6 +80,16 @@ class Tools:
             raise PolicyError(f"toolset is {self.toolset!r:.60}; allowed is a Toolset")
         if not isinstance(self.limits, ToolLimits):
             raise PolicyError(f"limits is {self.limits!r:.60}; allowed is ToolLimits(...)")
+        keep(self, "pinned", names("pinned", self.pinned))
+        keep(self, "direct", names("direct", self.direct))
+        _check_budget(self.budget_tokens)
+        _check_level(self.level)
+        if self.known is not None and not isinstance(self.known, str | PathLike):
+            raise PolicyError(
+                f"known is {quoted(self.known)}; allowed is the path of a file, or None"
+            )
+        if type(self.account) is not bool:
+            raise PolicyError(f"account is {quoted(self.account)}; allowed are True and False")
 
 
 def as_tools(given: Tools | Toolset) -> Tools:
@@ -66,3 +99,16 @@ def as_tools(given: Tools | Toolset) -> Tools:
         PolicyError: it is neither.
     """
     return given if isinstance(given, Tools) else Tools(toolset=given)
+
+
+def _check_budget(tokens: object) -> None:
+    """Raises PolicyError where that is no number of tokens."""
+    if type(tokens) is not int or not 0 < tokens <= _MOST_TOKENS:
+        what = f"a whole number of tokens from 1 to {_MOST_TOKENS:,}"
+        raise PolicyError(f"budget_tokens is {quoted(tokens)}; allowed is {what}")
+
+
+def _check_level(level: object) -> None:
+    """Raises PolicyError where there is no such level."""
+    if level is not None and level not in LEVELS:
+        raise PolicyError(f"level is {quoted(level)}; allowed are {', '.join(LEVELS)}, and None")

@@ -2,7 +2,8 @@
 
 What a tool says when it fails goes to model-written code. The type and the message of the exception
 do, since they say what to do next; where files of this machine are does not, nor does any address in
-memory. Paths that the code itself sent in its arguments stay readable.
+memory. Paths that the code itself sent in its arguments stay readable. It is the same for what a server
+says that runs on this machine; what one elsewhere says is about a machine that is not ours.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping
+from itertools import islice
 from typing import Any, Literal, get_args
 
 from protocell.errors import ProtocellError
@@ -61,21 +63,36 @@ def told(error: BaseException, arguments: Any = None) -> str:
 
     Paths that the arguments of the call name are known inside already, and stay.
     """
-    known = frozenset(_texts(arguments))
+    known = known_paths(arguments)
     lines = [without_host(_line(leaf), known) for leaf in _leaves(error)]
     return "; ".join(lines[:_MOST_LEAVES])[:MOST_CHARACTERS]
+
+
+def known_paths(arguments: Any) -> frozenset[str]:
+    """Paths that the code has told us, and the folders that they are in: what it need not be kept from."""
+    named = islice((text for text in _texts(arguments) if text.startswith("/")), _MOST_KNOWN)
+    short = {text.rstrip("/") for text in named if len(text) <= _MOST_CHARACTERS_OF_A_PATH}
+    return frozenset(part for path in short for part in (path, *_folders(path)))
 
 
 def without_host(text: str, known: Collection[str] = ()) -> str:
     """The text without tracebacks and addresses, and of paths on this machine the last part only."""
 
     def shorter(match: re.Match[str]) -> str:
-        path, quote = match["quoted"] or match["bare"], match["quote"] or ""
-        if path in known:
-            return match[0]
-        return f"{quote}.../{path.rstrip('/').rpartition('/')[2]}{quote}"
+        path, quote = (match["quoted"] or match["bare"]).rstrip("/"), match["quote"] or ""
+        return match[0] if path in known else f"{quote}.../{path.rpartition('/')[2]}{quote}"
 
-    return _PATH.sub(shorter, _ADDRESS.sub("", _TRACEBACK.sub("", text)))
+    for trace in _TRACEBACKS:
+        text = trace.sub("", text)
+    return _PATH.sub(shorter, _ADDRESS.sub("", text))
+
+
+def data_without_host(data: Any, known: Collection[str] = ()) -> Any:
+    """The same of all texts in JSON; None where there is more of it than an error is to say."""
+    try:
+        return _without_host(data, known, _Room(_MOST_CHARACTERS_OF_DATA))
+    except _FullError:
+        return None
 
 
 def _line(error: BaseException) -> str:
@@ -106,6 +123,43 @@ def _texts(value: Any, room: int = 5) -> Iterator[str]:
             yield from _texts(item, room - 1)
 
 
+def _folders(path: str) -> Iterator[str]:
+    while path := path.rpartition("/")[0]:
+        yield path
+
+
+class _FullError(Exception):
+    """No room is left."""
+
+
+class _Room:
+    """For so many characters and items."""
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+
+    def take(self, size: int) -> None:
+        self._left -= size
+        if self._left < 0:
+            raise _FullError
+
+
+def _without_host(data: Any, known: Collection[str], room: _Room, levels: int = 50) -> Any:
+    room.take(len(data) if isinstance(data, str) else 1)
+    if not levels:
+        raise _FullError
+    if isinstance(data, str):
+        return without_host(data, known)
+    if isinstance(data, Mapping):
+        return {
+            _without_host(key, known, room, 1): _without_host(item, known, room, levels - 1)
+            for key, item in data.items()
+        }
+    if isinstance(data, list):
+        return [_without_host(item, known, room, levels - 1) for item in data]
+    return data
+
+
 def _roots() -> str:
     """What is in ``/`` here, for a pattern: ``/v1/users`` is an address of some service, no file."""
     try:
@@ -118,9 +172,18 @@ def _roots() -> str:
 
 
 _MOST_LEAVES = 5
+_MOST_KNOWN = 1_000
+_MOST_CHARACTERS_OF_A_PATH = 4_096
+_MOST_CHARACTERS_OF_DATA = 256 * 1024
 _PATH = re.compile(
     rf"""(?P<quote>['"])(?P<quoted>/(?:{_roots()})/[^'"\n]*)(?P=quote)"""
     rf"""|(?<![\w.~-])(?P<bare>/(?:{_roots()})/[^\s'"<>|:;,()\[\]{{}}]*)"""
 )
-_TRACEBACK = re.compile(r"Traceback \(most recent call last\):\n(?:[ \t][^\n]*\n|\n)*")
+_TRACEBACKS = (
+    re.compile(r"Traceback \(most recent call last\):\n(?:[ \t][^\n]*\n|\n)*"),
+    re.compile(
+        r"[ \t]*\+ Exception Group Traceback \(most recent call last\):\n(?:[ \t]*[|+][^\n]*\n?)*"
+    ),
+    re.compile(r"(?:\n[ \t]+at [^\n]*:\d+\)?(?=\n|$))+"),  # of JavaScript, below its message
+)
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")

@@ -1,7 +1,8 @@
 """What goes wrong with an MCP server, as the ToolError that the code inside catches.
 
 The text says what happened and no more: paths, commands and standard error stay on the host, as the
-cause of the exception and in ``McpSource.stderr``.
+cause of the exception and in ``McpSource.stderr``. What a server on this machine says itself goes through
+``discreet``: real ones name the folder that they were given, or the file that they keep things in.
 """
 
 from __future__ import annotations
@@ -16,7 +17,13 @@ from mcp.client.auth import OAuthFlowError
 from mcp.shared.exceptions import MCPError
 from pydantic import ValidationError
 
-from protocell.tools.errors import MOST_CHARACTERS, ToolError
+from protocell.tools.errors import (
+    MOST_CHARACTERS,
+    ToolError,
+    data_without_host,
+    known_paths,
+    without_host,
+)
 from protocell.tools.mcp_connection import BadServerError
 from protocell.tools.mcp_http import LOST_SESSION, NETWORK_ERROR
 
@@ -42,6 +49,18 @@ def refusal(result: Mapping[str, Any], server: str, tool: str) -> ToolError:
     text = "\n".join(texts).strip() or "the tool failed and does not say why"
     data = result.get("structuredContent", text if len(text) > MOST_CHARACTERS else None)
     return ToolError(text[:MOST_CHARACTERS], tool=tool, server=server, data=data)
+
+
+def discreet(error: ToolError, arguments: Mapping[str, Any]) -> ToolError:
+    """The same of a server on this machine: its words may name files of ours, and hold its traceback."""
+    known = known_paths(arguments)
+    return ToolError(
+        without_host(str(error), known).strip() or "the tool failed and says where alone",
+        kind=error.kind,
+        tool=error.tool,
+        server=error.server,
+        data=data_without_host(error.data, known),
+    )
 
 
 def of_call(error: BaseException, server: str, tool: str, *, ended: str) -> ToolError:

@@ -102,7 +102,8 @@ class McpSource:
                 listed = await connection.tools()
         except Exception as error:  # the SDK's, whatever it is
             why = connection.why_ended
-            raise mcp_errors.of_opening(error, self.name, "", ended=why) from error
+            made = mcp_errors.of_opening(error, self.name, "", ended=why)
+            raise self._discreet(made, {}) from error
         self._tools = tools_of(self.name, listed, self._invoke)
         return self._tools
 
@@ -134,7 +135,8 @@ class McpSource:
                 self._compare(await connection.tools())
         except Exception as error:  # as above
             why = connection.why_ended
-            raise mcp_errors.of_opening(error, self.name, tool, ended=why) from error
+            made = mcp_errors.of_opening(error, self.name, tool, ended=why)
+            raise self._discreet(made, {}) from error
         return connection
 
     def _connect(self) -> Connection:
@@ -186,7 +188,7 @@ class McpSource:
             raise mcp_errors.transport(self.name, "ends each session at once", tool.name)
         raw = result.model_dump(by_alias=True, mode="json", exclude_unset=True)
         if result.is_error:
-            raise mcp_errors.refusal(raw, self.name, tool.name)
+            raise self._discreet(mcp_errors.refusal(raw, self.name, tool.name), arguments)
         return answer_of(raw, tool.output_schema)
 
     async def _call(
@@ -205,7 +207,11 @@ class McpSource:
             if isinstance(error, MCPError) and error.code == LOST_SESSION:
                 return None
             why = connection.why_ended
-            raise mcp_errors.of_call(error, self.name, tool.name, ended=why) from error
+            made = mcp_errors.of_call(error, self.name, tool.name, ended=why)
+            raise self._discreet(made, arguments) from error
+
+    def _discreet(self, error: ToolError, arguments: Mapping[str, Any]) -> ToolError:
+        return mcp_errors.discreet(error, arguments) if self._target.is_here else error
 
 
 def _check_encodable(arguments: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ import anyio
 import mcp_types
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp.shared.message import SessionMessage
+from pydantic_core import from_json
 
 from protocell.tools.mcp_process import ServerProcess
 
@@ -140,7 +141,8 @@ def parse(line: bytes) -> SessionMessage | None:
     if not text.startswith(b"{"):
         return None
     try:
-        message = mcp_types.jsonrpc_message_adapter.validate_json(text, by_name=False)
+        # In two steps: which kind of message it is, validate_json finds out in copies of its texts.
+        message = mcp_types.jsonrpc_message_adapter.validate_python(from_json(text), by_name=False)
     except ValueError:
         if b'"jsonrpc"' in text:
             raise BadMessageError("sent a message that is broken") from None

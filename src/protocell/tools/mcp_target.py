@@ -34,9 +34,15 @@ class Target(Protocol):
     def stderr(self) -> str:
         """The end of what the last process wrote there."""
 
+    @property
+    def is_here(self) -> bool:
+        """Whether it runs on this machine."""
+
 
 class Command:
     """A server that talks on its standard input and output."""
+
+    is_here = True
 
     def __init__(
         self,
@@ -91,6 +97,7 @@ class Url:
     ) -> None:
         """Connects to nothing yet."""
         self._url = url
+        self.is_here = _is_here(url)
         self._headers = dict(headers or {})
         self._auth = auth
         self._answer_bytes = answer_bytes
@@ -101,6 +108,11 @@ class Url:
 
     def release(self) -> None:
         """Nothing is left."""
+
+
+def _is_here(url: str) -> bool:
+    host = httpx2.URL(url).host
+    return host in ("localhost", "::1") or host.startswith("127.") or host.endswith(".localhost")
 
 
 class _Http:

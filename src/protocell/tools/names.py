@@ -108,7 +108,11 @@ def flat(tools: Iterable[Thing], reserved: Collection[str] = ()) -> dict[str, Th
     """
     every = list(tools)
     count = Counter(tool.identifier for tool in every)
-    taken = {*reserved, *_PYTHONS_OWN, *namespaces({tool.server for tool in every}, reserved).values()}
+    taken = {
+        *reserved,
+        *_PYTHONS_OWN,
+        *namespaces({tool.server for tool in every}, reserved).values(),
+    }
     return {
         tool.identifier: tool
         for tool in every

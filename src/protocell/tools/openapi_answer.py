@@ -46,7 +46,7 @@ class Response:
 def answer_of(
     response: Response, parameters: Sequence[Parameter], arguments: Mapping[str, Any]
 ) -> Answer:
-    """The answer; ``raw`` has status, headers, and where the next page is.
+    """The answer; ``raw`` has status, headers, the same value, and where the next page is.
 
     Raises ToolError: kind ``tool`` with ``data`` ``{"status", "body"}`` for an HTTP error, and
     ``transport`` for a body that is not what it says.
@@ -57,6 +57,7 @@ def answer_of(
     raw = {
         "status": response.status,
         "headers": _told(response.headers),
+        "body": value,
         "page": page(parameters, arguments, value, response.headers.get("link", "")),
     }
     return Answer(value=value, raw=raw, text=value if isinstance(value, str) else "")

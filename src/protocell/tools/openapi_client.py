@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from io import BytesIO
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -101,17 +102,16 @@ class Client:
         if response.headers.get("content-encoding", "").lower() not in _ENCODINGS:
             raise self._failed("sent an encoding that was not asked for")
         limit = self._answer_bytes if response.is_success else _MOST_ERROR_BYTES
-        body = bytearray()
+        body = BytesIO()  # what it gives in the end is no copy
         async for chunk in response.aiter_bytes():
-            body += chunk
-            if len(body) > limit and response.is_success:
+            body.write(chunk)
+            if body.tell() > limit and response.is_success:
                 what = f"the answer has more than {limit} bytes"
                 raise ToolError(what, kind="budget", server=self._name)
-            if len(body) > limit:
+            if body.tell() > limit:
+                body.truncate(limit)
                 break
-        return Response(
-            status=response.status_code, headers=response.headers, body=bytes(body[:limit])
-        )
+        return Response(status=response.status_code, headers=response.headers, body=body.getvalue())
 
     def _failed(self, what: str) -> ToolError:
         return ToolError(f"the service {self._name} {what}", kind="transport", server=self._name)

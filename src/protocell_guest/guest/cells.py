@@ -23,6 +23,9 @@ from operator import or_
 from types import CodeType
 from typing import Any, NamedTuple
 
+from protocell_guest import returns
+from protocell_guest.guest.reading import Reader
+
 # Functions of this module keep these builtins when the code assigns to builtins.len or the like.
 globals()["__builtins__"] = dict(vars(builtins))
 
@@ -35,6 +38,7 @@ _FUTURES = reduce(
     or_, (getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
 )
 _IPYTHON = re.compile(r"^\s*([\w, ]+=\s*)?(%|!|\?)|\?\s*$")
+_RETURN = "'return' outside function"  # CPython's words
 _IF_IPYTHON = "if this is a command for IPython (a magic, '!' or '?'): "
 _NO_IPYTHON = (
     "IPython is not in this environment; "
@@ -76,8 +80,9 @@ class Program(NamedTuple):
 class Cells:
     """The cells so far: their number, their sources, and their ``from __future__`` imports."""
 
-    def __init__(self) -> None:
+    def __init__(self, reader: Reader | None = None) -> None:
         self.count = 0
+        self._reader = reader or Reader()
         self._kept: dict[str, _Entry] = {}
         self._kept_bytes = 0
         self._flags = PyCF_ALLOW_TOP_LEVEL_AWAIT
@@ -87,18 +92,18 @@ class Cells:
 
         Raises:
             SyntaxError: with file, line and text, also for characters that no source can have.
+            ToolError: a call of a tool would fail (``reading``).
             MemoryError, RecursionError: the parser's, for what is nested too deep.
         """
         self.count = self.count + 1 if number is None else number
         filename = f"<cell {self.count}>"
         self._keep(filename, code)
         try:
-            _check(code, filename)
             return self._compile(code, filename)
         except SyntaxError as error:
             # Errors that are found after parsing come without their text, as it is in no file.
             if error.filename == filename and error.text is None and error.lineno:
-                error.text = "".join(_lines(code)[error.lineno - 1 : error.lineno]) or None
+                error.text = self._line(filename, error.lineno, code)
             if error.filename == filename:
                 self._explain(error)
             raise
@@ -110,7 +115,17 @@ class Cells:
             cache.setdefault(filename, entry)
 
     def _compile(self, code: str, filename: str) -> Program:
-        source, tree = self._parse(code, filename)
+        source, tree = self._reader.read(code, lambda text: self._checked(text, filename))
+        if source != code:
+            self._keep(filename, source)
+        try:
+            return self._program(source, tree, filename)
+        except SyntaxError as error:
+            if error.msg != _RETURN:
+                raise
+        return self._program(source, returns.accept(tree), filename)
+
+    def _program(self, source: str, tree: Module, filename: str) -> Program:
         shown = frozenset(self._shown(tree.body, source))
         flags, parts = self._flags, []
         for is_shown, group in groupby(tree.body, key=lambda node: node in shown):
@@ -126,6 +141,10 @@ class Cells:
     def _built(self, tree: AST, filename: str, mode: str, flags: int) -> CodeType:
         # dont_inherit, because else this file's own __future__ import would apply.
         return compile(tree, filename, mode, flags, dont_inherit=True)  # type: ignore[call-overload, no-any-return]
+
+    def _checked(self, code: str, filename: str) -> tuple[str, Module]:
+        _check(code, filename)
+        return self._parse(code, filename)
 
     def _parse(self, code: str, filename: str) -> tuple[str, Module]:
         """The text that is meant by a cell's text, and its syntax tree."""
@@ -144,6 +163,11 @@ class Cells:
         if isinstance(last, Expr) and not ends_with_semicolon(source, last):
             return [last]
         return []
+
+    def _line(self, filename: str, number: int, code: str) -> str | None:
+        """A line of what was compiled, without its end."""
+        lines = self._kept[filename][2] if filename in self._kept else _lines(code)
+        return "".join(lines[number - 1 : number]).removesuffix("\n") or None
 
     def _keep(self, filename: str, code: str) -> None:
         if len(code) > KEPT_BYTES:

@@ -131,7 +131,8 @@ class _Outlet:
             if outcome.error is not None:
                 self._send({"event": "error", "id": self._number} | outcome.error._asdict())
             done = {"exit_code": outcome.exit_code, "left_out": self._budget.left_out}
-            self._send({"event": "done", "id": self._number} | done)
+            said = {"warnings": outcome.warnings} if outcome.warnings else {}
+            self._send({"event": "done", "id": self._number} | done | said)
 
     @contextmanager
     def _undisturbed(self) -> Iterator[None]:

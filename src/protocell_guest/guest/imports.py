@@ -5,7 +5,7 @@ holds it. It is here to explain: a model that reads "refused, allowed are pandas
 the next program without the module.
 
 Whose imports are judged: those of the code itself, which are those that a frame of ``__main__``, of
-a file in the workspace, or of a namespace without a name asks for, by the import statement,
+a file in the workspace, of a skill, or of a namespace without a name asks for, by the import statement,
 ``__import__`` or ``importlib.import_module``. What a library imports for itself passes: pandas may
 use ``os`` where the code may not. What C code imports on behalf of the code passes too; it is known
 by the empty list that PyImport_Import gives as ``fromlist`` (``datetime.strptime`` imports
@@ -28,6 +28,8 @@ from os.path import isdir, isfile
 from sys import _getframe
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from protocell_guest import skill_terms
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import FrameType, ModuleType
@@ -45,6 +47,7 @@ _MACHINERY = (
 )
 _NEEDED = ("__future__", "__main__")
 _NAMES_SHOWN = 50
+_SKILLS = f"{skill_terms.FOLDER}/"
 
 
 class ImportPolicy(NamedTuple):
@@ -102,13 +105,15 @@ class ImportPolicy(NamedTuple):
         name = dict.get(frame.f_globals, "__name__")
         if name is None or name == "__main__":
             return True
-        return frame.f_code.co_filename.startswith(self.workspace + "/")
+        return frame.f_code.co_filename.startswith((self.workspace + "/", _SKILLS))
 
     def _is_own(self, package: str) -> bool:
         """Whether it is a module that the code wrote: its imports are judged as the code's own."""
         file = getattr(_modules.get(package), "__file__", None)
         if isinstance(file, str):
-            return file.startswith(self.workspace + "/")
+            return file.startswith((self.workspace + "/", _SKILLS))
+        if package == skill_terms.SPACE and isdir(skill_terms.FOLDER):
+            return True
         path = f"{self.workspace}/{package}"
         return package not in _builtin_modules and (isfile(path + ".py") or isdir(path))
 

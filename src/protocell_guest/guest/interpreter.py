@@ -44,7 +44,9 @@ from protocell_guest.guest.cells import Cells, Program
 from protocell_guest.guest.display import Clear, Screen, Show, Shown, displayer, forms_of
 from protocell_guest.guest.event_loop import EventLoop
 from protocell_guest.guest.imports import ImportPolicy, install
+from protocell_guest.guest.offered import Offered
 from protocell_guest.guest.outcome import Outcome, end_child, left_with
+from protocell_guest.guest.reading import Reader
 from protocell_guest.guest.tracebacks import Failure, describe
 from protocell_guest.plan import HOME
 
@@ -71,12 +73,11 @@ class Interpreter:
     warm_cells: tuple[str, ...] = ()
     """What to warm up beside the usual."""
 
-    def __init__(
-        self,
-        *,
-        workspace: str = HOME,
-        before: Callable[[], None] = nothing,
-    ) -> None:
+    def __init__(self, *, workspace: str = HOME, before: Callable[[], None] = nothing) -> None:
+        self._main = ModuleType("__main__")
+        self._namespace = vars(self._main)
+        self._offered = Offered(self._namespace)
+        self._reader = Reader(self._offered.is_untouched, self._offered.means_something)
         self._cells = self._make_cells()
         self._context = contextvars.copy_context()
         self._loop = self._make_loop()
@@ -84,9 +85,6 @@ class Interpreter:
         self._screen = Screen()
         self._before = before
         self.workspace = workspace
-        self._main = ModuleType("__main__")
-        self._namespace = vars(self._main)
-        self._offered: dict[str, Any] = {}
         self._display = self._make_display()
 
     def take_over(
@@ -130,7 +128,7 @@ class Interpreter:
                 _modules["__main__"] = main  # type: ignore[assignment]
 
     def _make_cells(self) -> Cells:
-        return Cells()
+        return Cells(self._reader)
 
     def _make_loop(self) -> EventLoop:
         return EventLoop(self._context)
@@ -149,6 +147,7 @@ class Interpreter:
         """
         process = getpid()
         try:
+            self._reader.warnings.clear()
             self._screen.plug(show)
             outcome = self._run(code, number)
         except BaseException as error:  # noqa: BLE001  (a signal handler can raise between our own lines)
@@ -158,7 +157,7 @@ class Interpreter:
             streams.flush(*self._streams)
         if getpid() != process:
             end_child(outcome)
-        return outcome
+        return outcome._replace(warnings=tuple(self._reader.warnings))
 
     def rehearse(self) -> None:
         """Run a cell that leaves nothing behind, so that its pages are this process's before somebody waits."""
@@ -179,16 +178,14 @@ class Interpreter:
         """What the code has made last: names, types, shapes, sizes; and how much there is before that."""
         return variables.describe(self._namespace, hidden=self._known(), most=most)
 
-    def offer(self, names: Mapping[str, Any]) -> None:
-        """Let the code find these under their names, in place of what was offered before; what it made stays."""
-        before, self._offered, now = self._offered, dict(names), dict(self._namespace)
-        self._namespace.clear()
-        own = {name: value for name, value in now.items() if before.get(name, now) is not value}
-        self._namespace.update(self._offered | own)
+    def offer(self, names: Mapping[str, Any], cards: Sequence[Mapping[str, Any]] = ()) -> None:
+        """Let the code find these in place of what it found before; ``cards`` are of the tools among them."""
+        self._offered.replace(names)
+        self._reader.know(cards)
 
     def _known(self) -> dict[str, Any]:
         """Names that were there before the code, with what they meant."""
-        return self._offered
+        return self._offered.names
 
     def _run(self, code: str, number: int | None) -> Outcome:
         ended = self._outcome_of(lambda: self._begin(code, number))

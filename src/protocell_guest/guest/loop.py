@@ -18,10 +18,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from protocell_guest import wire
-from protocell_guest.guest import copies, folders, streams
+from protocell_guest.guest import copies, folders, letters, skill_saving, streams
 from protocell_guest.guest.execution import execute
 from protocell_guest.guest.interpreter import Interpreter
 from protocell_guest.guest.interrupts import Interrupts
+from protocell_guest.guest.skill_about import learned
+from protocell_guest.guest.skill_shelf import Shelf
 from protocell_guest.guest.toolbox import Toolbox
 
 _CHUNK = 1 << 18
@@ -61,6 +63,7 @@ class Server:
         self._reader = wire.FrameReader(_MAX_REQUEST_BYTES)
         self._has_run_code = False
         self._toolbox = Toolbox([])
+        self._shelf: Shelf | None = None
 
     def serve(self, idle: Callable[[], None]) -> None:
         """Answer requests until end of file.
@@ -93,9 +96,9 @@ class Server:
         elif operation == "settle":
             self._settle(request)
         elif operation == "tools":
-            self._toolbox = Toolbox(request["cards"])
-            self._interpreter.offer(self._toolbox.names())
-            self._send({"event": "tools", "id": request["id"]})
+            self._offer(request)
+        elif operation in ("skills", "skill"):
+            self._tell_skills(request)
         elif operation == "fork":
             streams.flush()
             self._branch(request)
@@ -103,6 +106,25 @@ class Server:
             items, left_out = self._interpreter.variables(request["most"])
             told = {"event": "variables", "id": request["id"]}
             self._send(told | {"items": items, "left_out": left_out})
+
+    def _offer(self, request: dict[str, Any]) -> None:
+        """What code is to find. It came in a file: the cards of a thousand tools are too much for a message."""
+        told = letters.read(self._descriptors.pop())
+        if "skills" in told:
+            self._shelf = self._shelf or Shelf()
+            self._shelf.put(told["skills"])
+        self._toolbox = Toolbox(told["cards"], self._shelf)
+        self._interpreter.offer(self._toolbox.names(), told["cards"])
+        self._send({"event": "tools", "id": request["id"]})
+
+    def _tell_skills(self, request: dict[str, Any]) -> None:
+        """What the texts of skills say of themselves, or the text of what is to become one."""
+        if request["op"] == "skill":
+            told: dict[str, Any] = skill_saving.answer(request["name"], self._toolbox.offered)
+        else:
+            texts = letters.read(self._descriptors.pop())
+            told = {"about": {name: learned(text, name) for name, text in texts.items()}}
+        self._send({"event": request["op"], "id": request["id"]} | told)
 
     def _execute(self, request: dict[str, Any]) -> None:
         # The host knows whether it has interrupted the execution before this one.

@@ -61,7 +61,7 @@ class Notebook(Interpreter):
     def _make_cells(self) -> Cells:
         self._shell = the_shell()
         self._caught: BaseException | None = None
-        return NotebookCells(self._shell)
+        return NotebookCells(self._shell, self._reader)
 
     def _make_loop(self) -> EventLoop:
         return EventLoop(self._context, tell=self._shell.share_loop)

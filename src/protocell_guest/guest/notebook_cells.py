@@ -15,6 +15,7 @@ from protocell_guest.guest.cells import Cells, Program, ends_with_semicolon
 
 if TYPE_CHECKING:
     from protocell_guest.guest.notebook_shell import Shell
+    from protocell_guest.guest.reading import Reader
 
 # Functions of this module keep these builtins when the code assigns to builtins.len or the like.
 globals()["__builtins__"] = dict(vars(builtins))
@@ -25,8 +26,8 @@ _AWAIT = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 class NotebookCells(Cells):
     """Cells whose text IPython is asked about, where it is not Python."""
 
-    def __init__(self, shell: Shell) -> None:
-        super().__init__()
+    def __init__(self, shell: Shell, reader: Reader) -> None:
+        super().__init__(reader)
         self._shell: Any = shell
         self._given = self._transformers()
 
@@ -46,12 +47,16 @@ class NotebookCells(Cells):
             try:
                 return super()._parse(code, filename)
             except SyntaxError:
-                if (meant := self._shell.transform_cell(code)) == code:
+                if (meant := self._transformed(code)) == code:
                     raise
         else:
-            meant = self._shell.transform_cell(code)
-        self._keep(filename, meant)
+            meant = self._transformed(code)
         return super()._parse(meant, filename)
+
+    def _transformed(self, code: str) -> str:
+        """As IPython, which takes away empty lines before the first one: lines are to keep their numbers."""
+        meant: str = self._shell.transform_cell(code)
+        return "\n" * (_empty_lines(code) - _empty_lines(meant)) + meant
 
     def _is_plain(self, code: str) -> bool:
         """Whether text that parses as Python means what it says."""
@@ -93,6 +98,11 @@ class NotebookCells(Cells):
         if not body or mode == "none" or ends_with_semicolon(source, body[-1]):
             return []
         return list(body) if mode == "all" else body[-1:]
+
+
+def _empty_lines(code: str) -> int:
+    """How many there are before the first one with something in it."""
+    return code.count("\n", 0, len(code) - len(code.lstrip()))
 
 
 def _show_assigned(body: list[ast.stmt]) -> None:

@@ -22,6 +22,8 @@ class Outcome(NamedTuple):
     error: Failure | None = None
     exit_code: int | None = None
     """What the shell would have seen, if SystemExit ended the cell."""
+    warnings: tuple[str, ...] = ()
+    """What was noticed before it ran."""
 
 
 def left_with(error: SystemExit) -> Outcome:

@@ -3,8 +3,12 @@
 Theory of operation
 -------------------
 One socket for each execution, made by the host, which came with the request; it is closed when the execution
-ends, and who calls or waits then is told so.  A message is a length, the number of the call, a kind, and a body
-(``values``).  Everything that comes is from the host, which is trusted; what goes there is not.
+ends, and who calls or waits then is told so.  What goes and comes is cut into frames (``parcels``).  Everything that
+comes is from the host, which is trusted; what goes there is not.
+
+Frames of small calls go between those of a large one.  Of large ones one goes at a time: the host takes no more than
+one call that is not whole yet.  Who cannot send takes in what there is meanwhile, since the host may be waiting for
+just that before it reads on.
 
 No thread reads.  Of the threads that wait for an answer one is the reader: it hands each answer to whom it
 belongs, and when its own is there it wakes another one to read on.  Tasks of an event loop wait for a future; as
@@ -15,14 +19,26 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import select
 import socket
-import struct
 from _thread import allocate_lock
 from os import getpid
 from typing import TYPE_CHECKING, Any
 
 from protocell_guest import values
 from protocell_guest.guest.tool_errors import error_of
+from protocell_guest.guest.tool_reply import Reply
+from protocell_guest.parcels import (
+    CALL,
+    CANCEL,
+    ERROR,
+    FRAME_BYTES,
+    HEAD,
+    PART,
+    PIECE,
+    Arrival,
+    Parcel,
+)
 
 if TYPE_CHECKING:
     import asyncio
@@ -30,71 +46,13 @@ if TYPE_CHECKING:
 # Functions of this module keep these builtins when the code assigns to builtins.len or the like.
 globals()["__builtins__"] = dict(vars(builtins))
 
-HEAD = struct.Struct("<IIc")  # bytes of the body, number of the call, kind
-CALL, CANCEL, VALUE, ERROR = b"c", b"x", b"v", b"e"
-
 _CHUNK = 1 << 18
+_MOMENT_MILLISECONDS = 50
 _ENDED = "the execution that tools could be called from has ended"
 _FORKED = (
     "tools are called from the process that runs the code, not from one that it has started: call it there, "
     "in a thread if it is to run beside others, and hand the value over"
 )
-
-
-class Reply:
-    """The answer to one call, for a thread that waits for it and for tasks that do."""
-
-    def __init__(self, tool: str, number: int) -> None:
-        self.tool = tool
-        self.number = number
-        self.answer: tuple[bytes, bytes] | None = None
-        self.has_thread = False  # that waits, or is about to
-        self._bell = allocate_lock()
-        self._bell.acquire()
-        self._futures: list[asyncio.Future[None]] = []
-
-    def take(self, kind: bytes, body: bytes) -> None:
-        """Here it is; from any thread."""
-        self.answer = kind, body
-        self.wake()
-        for future in list(self._futures):
-            self._tell(future)
-
-    def wake(self) -> None:
-        """Let the thread that waits look again."""
-        if self._bell.locked():
-            self._bell.release()
-
-    def sleep(self) -> None:
-        """Until somebody wakes this thread."""
-        self._bell.acquire()
-
-    def future(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
-        """Done when the answer is here."""
-        future: asyncio.Future[None] = loop.create_future()
-        self._futures.append(future)
-        if self.answer is not None:
-            self._tell(future)
-        return future
-
-    def value(self) -> Any:
-        """What the tool gave.
-
-        Raises:
-            ToolError: it gave none.
-        """
-        assert self.answer is not None  # noqa: S101  (whoever asks has waited for it)
-        kind, body = self.answer
-        told = values.loads(body, most_items=None)
-        if kind == VALUE:
-            return told
-        raise error_of({"tool": self.tool, **told})
-
-    @staticmethod
-    def _tell(future: asyncio.Future[None]) -> None:
-        loop = future.get_loop()
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(_finish, future)
 
 
 class Line:
@@ -104,8 +62,11 @@ class Line:
         self._line = line
         self._most_bytes = most_bytes
         self._process = getpid()
+        self._most_items = values.most_items(most_bytes)
         self._sending, self._reading = allocate_lock(), allocate_lock()
+        self._large = allocate_lock()
         self._waiting: dict[int, Reply] = {}
+        self._arrivals: dict[int, Arrival] = {}
         self._buffer = bytearray()
         self._count = 0
         self._loops: set[asyncio.AbstractEventLoop] = set()
@@ -119,14 +80,11 @@ class Line:
         Raises:
             ToolError: it cannot be sent.
         """
-        body = self._body(tool, arguments, raw=raw)
-        with self._sending:
-            if not self._is_open:
-                raise error_of({"kind": "transport", "message": _ENDED, "tool": tool})
-            self._count += 1
-            reply = self._waiting[self._count] = Reply(tool, self._count)
-            self._send(self._count, CALL, body)
-        return reply
+        parcel = self._parcel(tool, arguments, raw=raw)
+        if len(parcel) <= FRAME_BYTES:
+            return self._begin(tool, parcel)
+        with self._large:
+            return self._begin(tool, parcel)
 
     def wait(self, reply: Reply) -> Any:
         """What the tool gave; this thread waits for it, and reads for others meanwhile.
@@ -136,7 +94,7 @@ class Line:
         """
         reply.has_thread = True
         try:
-            while reply.answer is None:
+            while not reply.is_here:
                 if self._reading.acquire(blocking=False):
                     try:
                         self._read(wait=True)
@@ -156,7 +114,7 @@ class Line:
         import asyncio  # noqa: PLC0415  (loaded: there is a loop)
 
         loop = asyncio.get_running_loop()
-        if reply.answer is None:
+        if not reply.is_here:
             self._listen_in(loop)
             try:
                 await reply.future(loop)
@@ -181,35 +139,86 @@ class Line:
 
     # -- what goes out ----------------------------------------------------------------------------
 
-    def _body(self, tool: str, arguments: dict[str, Any], *, raw: bool) -> bytes:
+    def _parcel(self, tool: str, arguments: dict[str, Any], *, raw: bool) -> Parcel:
         if getpid() != self._process:
             raise error_of({"kind": "transport", "message": _FORKED, "tool": tool})
         try:
-            body = values.dumps({"tool": tool, "arguments": arguments, "raw": raw})
+            parcel = values.pack({"tool": tool, "arguments": arguments, "raw": raw})
         except values.UnfitError as error:
             raise error_of({"kind": "validation", "message": str(error), "tool": tool}) from None
-        if len(body) > self._most_bytes:
-            message = f"the arguments are {len(body)} bytes; at most {self._most_bytes} are taken"
+        message = self._too_much(parcel)
+        if message:
             raise error_of({"kind": "budget", "message": message, "tool": tool})
-        return body
+        return parcel
 
-    def _send(self, number: int, kind: bytes, body: bytes) -> None:
+    def _too_much(self, parcel: Parcel) -> str:
+        if len(parcel) > self._most_bytes:
+            return f"the arguments are {len(parcel)} bytes; at most {self._most_bytes} are taken"
+        if len(parcel.body) > self._most_items:
+            try:
+                values.check_shape(parcel.body, self._most_items)
+            except values.UnfitError as error:
+                return f"the arguments: {error}; hand over less at a time, or one text or bytes"
+        return ""
+
+    def _begin(self, tool: str, parcel: Parcel) -> Reply:
+        with self._sending:
+            if not self._is_open:
+                raise error_of({"kind": "transport", "message": _ENDED, "tool": tool})
+            self._count += 1
+            reply = self._waiting[self._count] = Reply(tool, self._count)
+            frames = parcel.frames(self._count, CALL)
+            self._send(next(frames))
         try:
-            self._line.sendall(HEAD.pack(len(body), number, kind) + body)
-        except OSError:
-            self._is_open = False
-            self._end()
-        except BaseException:  # an interrupt: nobody knows how much of it has gone out
-            self._is_open = False
-            self._line.shutdown(socket.SHUT_RDWR)
-            self._end()
+            for frame in frames:
+                with self._sending:
+                    if self._is_open:
+                        self._send(frame)
+        except BaseException:
+            self._abandon(reply)
             raise
+        return reply
+
+    def _send(self, frame: bytes) -> None:
+        try:
+            with memoryview(frame) as view:
+                sent = 0
+                while sent < len(view):
+                    sent += self._sent(view[sent:])
+        except OSError:
+            self._break()
+        except BaseException:  # an interrupt: nobody knows how much of it has gone out
+            self._break()
+            raise
+
+    def _sent(self, view: memoryview) -> int:
+        try:
+            return self._line.send(view, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            self._make_room()
+            return 0
+
+    def _make_room(self) -> None:
+        """Wait until more can be sent, or a moment; whatever comes meanwhile is taken in."""
+        poll = select.poll()
+        if not self._reading.acquire(blocking=False):  # another thread reads
+            poll.register(self._line, select.POLLOUT)
+            poll.poll(_MOMENT_MILLISECONDS)
+            return
+        try:
+            poll.register(self._line, select.POLLIN | select.POLLOUT)
+            if any(events & select.POLLIN for _, events in poll.poll()):
+                self._read(wait=False)
+        finally:
+            self._reading.release()
+            self._wake_another(None)
 
     def _abandon(self, reply: Reply) -> None:
         if self._waiting.pop(reply.number, None) is not None:
+            self._arrivals.pop(reply.number, None)
             with self._sending:
                 if self._is_open:
-                    self._send(reply.number, CANCEL, b"")
+                    self._send(HEAD.pack(0, reply.number, CANCEL))
 
     # -- what comes in ----------------------------------------------------------------------------
 
@@ -234,33 +243,56 @@ class Line:
         except OSError:
             data = b""
         if not data:
-            self._is_open = False
-            self._end()
+            self._break()
             return
-        self._buffer += data
-        while len(self._buffer) >= HEAD.size:
-            size, number, kind = HEAD.unpack_from(self._buffer)
-            if len(self._buffer) < HEAD.size + size:
-                return
-            body = bytes(memoryview(self._buffer)[HEAD.size : HEAD.size + size])
-            del self._buffer[: HEAD.size + size]
+        try:
+            self._buffer += data
+            self._take_frames()
+        except BaseException:  # an interrupt: nobody knows how much of it was taken in
+            self._break()
+            raise
+
+    def _take_frames(self) -> None:
+        place = 0
+        with memoryview(self._buffer) as view:
+            while len(view) - place >= HEAD.size:
+                size, number, kind = HEAD.unpack_from(view, place)
+                if len(view) - place < HEAD.size + size:
+                    break
+                place += HEAD.size + size
+                with view[place - size : place] as body:
+                    self._take(number, kind, body)
+        del self._buffer[:place]
+
+    def _take(self, number: int, kind: bytes, body: memoryview) -> None:
+        """One frame of an answer, which nobody may be waiting for any more."""
+        if number not in self._waiting:
+            self._arrivals.pop(number, None)
+        elif kind in (PIECE, PART):
+            self._arrivals.setdefault(number, Arrival()).add(kind, body)
+        else:
+            arrival = self._arrivals.pop(number, None)
+            last = bytes(body)
             waiting = self._waiting.pop(number, None)
             if waiting is not None:
-                waiting.take(kind, body)
+                waiting.take(kind, Parcel(last) if arrival is None else arrival.parcel(last))
 
-    def _wake_another(self, last: Reply) -> None:
+    def _wake_another(self, last: Reply | None) -> None:
         """The thread that read has what it wanted: another one reads on."""
         for reply in list(self._waiting.values()):
             if reply is not last and reply.has_thread:
                 reply.wake()
                 return
 
+    def _break(self) -> None:
+        """Nothing that is said over this line can be understood any more."""
+        self._is_open = False
+        with contextlib.suppress(OSError):  # the host has closed its end
+            self._line.shutdown(socket.SHUT_RDWR)
+        self._end()
+
     def _end(self) -> None:
-        body = values.dumps({"kind": "transport", "message": _ENDED})
+        self._arrivals.clear()
         while self._waiting:
-            self._waiting.popitem()[1].take(ERROR, body)
-
-
-def _finish(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
+            told = values.pack({"kind": "transport", "message": _ENDED})
+            self._waiting.popitem()[1].take(ERROR, told)

@@ -14,7 +14,6 @@ from __future__ import annotations
 import builtins
 import dis
 from ast import PyCF_ALLOW_TOP_LEVEL_AWAIT
-from bisect import bisect_right
 from itertools import pairwise
 from linecache import getlines
 from types import CodeType
@@ -64,7 +63,8 @@ class _Uses(NamedTuple):
 
     def place(self, offset: int) -> int:
         """Of the instruction that is at work; while it calls, the offset may be that of its inline cache."""
-        return bisect_right(self.instructions, offset, key=lambda each: each.offset) - 1
+        before = sum(each.offset <= offset for each in self.instructions)
+        return before - 1
 
 
 _remembered: dict[int, tuple[CodeType, _Uses]] = {}

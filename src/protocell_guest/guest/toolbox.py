@@ -12,15 +12,21 @@ import inspect
 import sys
 from typing import TYPE_CHECKING, Any
 
-from protocell_guest.guest import tool_search
+from protocell_guest.guest import tool_pages, tool_search
+from protocell_guest.guest.skill_saving import TOOL as SAVE_SKILL
+from protocell_guest.guest.skill_saving import saver
 from protocell_guest.guest.tool_calls import perform
 from protocell_guest.guest.tool_errors import NAMES, error_of
 from protocell_guest.guest.tool_line import Line
+from protocell_guest.skill_terms import SPACE
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import FrameType
+
+    from protocell_guest.guest.skill_shelf import Shelf
+    from protocell_guest.guest.tool_reply import Reply
 
 # Functions of this module keep these builtins when the code assigns to builtins.len or the like.
 globals()["__builtins__"] = dict(vars(builtins))
@@ -49,9 +55,13 @@ class _Hint:
 class Toolbox:
     """What can be called, and the line over which it is called while an execution runs."""
 
-    def __init__(self, cards: Sequence[Card]) -> None:
+    def __init__(self, cards: Sequence[Card], shelf: Shelf | None = None) -> None:
+        """``shelf`` has the skills, where there can be any: their cards are among the others."""
         self._cards = {card["id"]: card for card in cards}
+        self._shelf = shelf
         self._line: Line | None = None
+        self.offered: dict[str, Any] = {}
+        """What the code was told to find."""
 
     def open(self, line: socket.socket, most_bytes: int) -> None:
         """An execution begins."""
@@ -72,7 +82,20 @@ class Toolbox:
             if card["flat"]:
                 found[card["name"]] = self.function(card)
         found |= tool_search.names(list(self._cards.values()))
-        return found | {name: Namespace(self, name, cards) for name, cards in spaces.items()}
+        found |= tool_pages.names(self._begin, _bound, self._cards)
+        found |= {name: Namespace(self, name, cards) for name, cards in spaces.items()}
+        self.offered = found | self._skills()
+        if self._shelf is not None:
+            self._shelf.offer(self.offered)
+        return self.offered
+
+    def _skills(self) -> dict[str, Any]:
+        """Functions in this process, and the one that asks the host to keep another."""
+        if self._shelf is None:
+            return {}
+        save = saver(self._perform, lambda: self.offered, is_there=SAVE_SKILL in self._cards)
+        self._shelf.package.save = save
+        return {SPACE: self._shelf.package, save.__name__: save}
 
     def function(self, card: Card) -> Callable[..., Any]:
         """The function that calls this tool."""
@@ -90,6 +113,7 @@ class Toolbox:
         tool.__doc__ = card["doc"]
         tool.__signature__ = _signature(card)  # type: ignore[attr-defined]
         tool.raw = raw  # type: ignore[attr-defined]
+        tool._card = card  # type: ignore[attr-defined]
         return tool
 
     def call(
@@ -107,6 +131,9 @@ class Toolbox:
     def _call_tool(self, tool: str, arguments: dict[str, Any] | None = None, /, **more: Any) -> Any:
         """Call a tool by ``"server/name"``, with its arguments as a dict or by name."""
         given = {**(arguments or {}), **more}
+        server, _, name = tool.partition("/")
+        if self._shelf is not None and server == SPACE and name in self._shelf:
+            return self._shelf.function(name)(**given)
         card = self._cards.get(tool)
         bound = given if card is None else _bound(card, (), given)
         return self._perform(tool, bound, sys._getframe(1))
@@ -114,10 +141,18 @@ class Toolbox:
     def _perform(
         self, tool: str, arguments: dict[str, Any], caller: FrameType, *, raw: bool = False
     ) -> Any:
+        return perform(self._open_line(tool), tool, arguments, caller, raw=raw)
+
+    def _begin(self, tool: str, arguments: dict[str, Any]) -> tuple[Line, Reply]:
+        """Call it for all that it gives; whoever has the line waits for it there."""
+        line = self._open_line(tool)
+        return line, line.begin(tool, arguments, raw=True)
+
+    def _open_line(self, tool: str) -> Line:
         line = self._line
         if line is None:
             raise error_of({"kind": "transport", "message": _NOT_NOW, "tool": tool})
-        return perform(line, tool, arguments, caller, raw=raw)
+        return line
 
 
 class Namespace:
@@ -127,13 +162,15 @@ class Namespace:
         self.__name__ = name
         self._toolbox = toolbox
         self._cards = cards
+        self._made: dict[str, Any] = dict(vars(self))
+        self._made["_made"] = self._made
 
     def __getattr__(self, name: str) -> Any:
         card = self._cards.get(name)
         if card is None:
             raise AttributeError(_unknown(self.__name__, name, self._cards), name=name, obj=self)
         function = self._toolbox.function(card)
-        self.__dict__[name] = function
+        self.__dict__[name] = self._made[name] = function
         return function
 
     def __dir__(self) -> list[str]:
@@ -149,6 +186,17 @@ class Namespace:
         return (
             f"<{len(self._cards)} tools of {self.__name__}: {', '.join(sorted(self._cards)[:20])}>"
         )
+
+
+def is_as_made(thing: object) -> bool:
+    """Whether it is a function, or a namespace of tools that has got no attributes of the code's.
+
+    The package of the skills is neither: its functions are not called as tools are.
+    """
+    if type(thing) is not Namespace:
+        return callable(thing)
+    made = thing._made
+    return all(made.get(name) is value for name, value in vars(thing).items())
 
 
 def _unknown(server: str, name: str, cards: Mapping[str, Card]) -> str:

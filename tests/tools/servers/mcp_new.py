@@ -89,6 +89,14 @@ def fail(why: str) -> str:
 
 
 @server.tool(structured_output=False)
+def say_no(codes: list[int]) -> CallToolResult:
+    """Say no, in letters of which the code has sent the numbers."""
+    text = "".join(map(chr, codes))
+    data = {"told": [text], "where": {text: text}}
+    return CallToolResult(content=[TextContent(text=text)], structured_content=data, is_error=True)
+
+
+@server.tool(structured_output=False)
 def fail_with_data() -> CallToolResult:
     """Say no, in detail."""
     return CallToolResult(

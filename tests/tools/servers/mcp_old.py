@@ -21,7 +21,10 @@ TOOLS: list[dict[str, Any]] = [
     {"name": "child", "inputSchema": NOTHING},
     *(
         {"name": name, "inputSchema": NOTHING}
-        for name in ("die", "hang", "flood", "break", "endless", "wrong", "ask", "sample", "roots")
+        for name in (
+            *("die", "hang", "flood", "break", "endless", "unended", "wrong"),
+            *("ask", "sample", "roots"),
+        )
     ),
     {"name": "study", "inputSchema": NOTHING, "execution": {"taskSupport": "required"}},
 ]
@@ -82,7 +85,7 @@ def misbehave(name: str, request: dict[str, Any]) -> None:
     if name == "die":
         os._exit(3)
     elif name == "flood":
-        for _ in range(64):
+        for _ in range(request["params"].get("arguments", {}).get("times", 64)):
             sys.stderr.write("e" * 65535 + "\n")
         sys.stderr.write("the last line")
         sys.stderr.flush()
@@ -93,6 +96,9 @@ def misbehave(name: str, request: dict[str, Any]) -> None:
     elif name == "endless":
         while True:
             sys.stdout.write("x" * 65536)
+    elif name == "unended":
+        sys.stdout.write(json.dumps({"jsonrpc": "2.0", "id": request["id"], "result": {}}))
+        sys.stdout.flush()
     elif name == "wrong":
         answer(request, {"content": "no list"})
     # "hang" gets no answer.

@@ -1,0 +1,41 @@
+"""What code finds under its names without having made it, and whether that still is what it was."""
+
+from __future__ import annotations
+
+import builtins
+from typing import TYPE_CHECKING, Any
+
+from protocell_guest.guest.toolbox import is_as_made
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Functions of this module keep these builtins when the code assigns to builtins.dict or the like.
+globals()["__builtins__"] = dict(vars(builtins))
+
+_MISSING = object()
+
+
+class Offered:
+    """What was put into one namespace for the code."""
+
+    def __init__(self, namespace: dict[str, Any]) -> None:
+        self._namespace = namespace
+        self.names: dict[str, Any] = {}
+        """With what they were given to mean."""
+
+    def replace(self, names: Mapping[str, Any]) -> None:
+        """Offer these in place of what was offered before; what the code made stays."""
+        before, self.names, now = self.names, dict(names), dict(self._namespace)
+        self._namespace.clear()
+        own = {name: value for name, value in now.items() if before.get(name, now) is not value}
+        self._namespace.update(self.names | own)
+
+    def means_something(self, name: str) -> bool:
+        """Whether code that begins now would find anything under this name."""
+        return name in self._namespace or hasattr(builtins, name)
+
+    def is_untouched(self, name: str) -> bool:
+        """Whether it would find what it was offered, as it was offered."""
+        thing = self.names.get(name, _MISSING)
+        return self._namespace.get(name) is thing and is_as_made(thing)
