@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 
 from code_mode_data import make_repository, make_time_sheet
 from rich.console import Console
@@ -84,7 +85,7 @@ def approve(request: ApprovalRequest) -> Approval:
 def shown(sandbox: Sandbox) -> str:
     """What the model is told of the tools, once."""
     view = sandbox.catalogue()
-    return f"{view.count} tokens of {view.level} descriptions"
+    return f"{view.count} for {len(view.text.splitlines())} lines of {view.level} descriptions"
 
 
 def show(console: Console, execution: Execution, office: Office) -> None:
@@ -93,20 +94,20 @@ def show(console: Console, execution: Execution, office: Office) -> None:
         console.print(f"[bold]printed[/bold]  {escape(line.rstrip())}")
     console.print(trace(execution))
     for to, text in office.sent:
-        console.print(f"[bold]message[/bold]  to {escape(to)}: {escape(text)}")
+        console.print(f"[bold]message[/bold]  to {escape(to)}: {escape(text)}", soft_wrap=True)
     console.print(escape(str(execution.token_account)))
 
 
 def trace(execution: Execution) -> Table:
     """The nested calls, by tool: none of them went through the model's context."""
-    table = Table("tool", "calls", "bytes given", "seconds", "allowed", title="nested calls")
+    table = Table("tool", "calls", "bytes given", "median ms", "allowed", title="nested calls")
     calls = execution.tool_calls
     names = Counter(f"{call.server}/{call.tool}" for call in calls)
     for name, count in names.items():
         these = [call for call in calls if f"{call.server}/{call.tool}" == name]
         given = sum(call.result_bytes for call in these)
-        seconds = sum(call.seconds for call in these)
-        table.add_row(name, str(count), f"{given:,}", f"{seconds:.3f}", these[0].approval)
+        milliseconds = 1000 * median(call.seconds for call in these)
+        table.add_row(name, str(count), f"{given:,}", f"{milliseconds:.1f}", these[0].approval)
     return table
 
 

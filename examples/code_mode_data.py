@@ -21,15 +21,23 @@ HABITS = {
 def make_repository(folder: Path) -> Path:
     """A month of commits by three people; the same each time."""
     git(folder.parent, "init", "--quiet", str(folder))
-    choose = random.Random(7)  # noqa: S311  (only to look like life)
+    choose = random.Random(7)
     moments = sorted(
-        (FIRST_DAY + timedelta(days=choose.randrange(28), hours=hour, minutes=choose.randrange(60)), person)
+        (
+            FIRST_DAY
+            + timedelta(days=choose.randrange(28), hours=hour, minutes=choose.randrange(60)),
+            person,
+        )
         for person, hours in HABITS.items()
         for hour in choose.choices(hours, k=COMMITS // len(HABITS))
     )
     for number, (moment, person) in enumerate(moments):
         who = {"NAME": person, "EMAIL": f"{person.lower()}@example.org", "DATE": moment.isoformat()}
-        told = {f"GIT_{role}_{key}": text for role in ("AUTHOR", "COMMITTER") for key, text in who.items()}
+        told = {
+            f"GIT_{role}_{key}": text
+            for role in ("AUTHOR", "COMMITTER")
+            for key, text in who.items()
+        }
         git(folder, "commit", "--quiet", "--allow-empty", "-m", f"Change {number}", **told)
     return folder
 

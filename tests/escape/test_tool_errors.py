@@ -232,7 +232,9 @@ def test_what_a_server_on_this_machine_says_goes_without_paths_and_tracebacks(
     transport: str, why: str
 ) -> None:
     with served("mcp_new.py", "http") as (_, port):
-        tools = Toolset.mcp(NEW if transport == "stdio" else f"http://127.0.0.1:{port}/mcp", name="srv")
+        tools = Toolset.mcp(
+            NEW if transport == "stdio" else f"http://127.0.0.1:{port}/mcp", name="srv"
+        )
         # As a list of numbers, so that the code does not name the path in its arguments, which would then be known.
         code = f"call_tool('srv/say_no', codes={[ord(letter) for letter in why]})"
         with tools, Sandbox(tools=tools) as sandbox:

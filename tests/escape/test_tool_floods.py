@@ -216,11 +216,20 @@ while True:
 for _ in range(30): threading.Thread(target=stay, daemon=True).start()
 stay()
 """,
-    "calls that block": _BEGIN_HONESTLY
-    + """
+    "calls that block": """
 for _ in range(30): threading.Thread(target=block, daemon=True).start()
-order(1)
+while len(the_line()._waiting) < 30: pass
+begin()  # after them, in the order in which they were sent
 block()
+""",
+    "large calls that are taken back": _BEGIN
+    + """
+piece, number = b"x" * 10, 2
+while True:
+    line.sendall(b"".join(
+        frame(number + n, b"p", piece) + frame(number + n, b"x", b"") for n in range(2000)
+    ))
+    number += 2000
 """,
     "answers that nobody reads": _BEGIN
     + """

@@ -103,9 +103,7 @@ def test_what_is_no_call_ends_the_line_of_its_own_execution(
     code: str, toolset: Toolset, neighbour: Sandbox
 ) -> None:
     with Sandbox(tools=toolset) as sandbox:
-        execution = sandbox.run_code(
-            attack(f"{code}\ntell(outcome(order, 1))"), timeout=20
-        )
+        execution = sandbox.run_code(attack(f"{code}\ntell(outcome(order, 1))"), timeout=20)
         after = sandbox.run_code("order(2)['total']")
 
     assert told(execution) == "ToolTransportError"
@@ -124,9 +122,7 @@ def test_what_is_no_call_ends_the_line_of_its_own_execution(
 
 
 @pytest.mark.claim("tools.forged-calls")
-def test_half_a_call_holds_up_its_own_execution_alone(
-    toolset: Toolset, neighbour: Sandbox
-) -> None:
+def test_half_a_call_holds_up_its_own_execution_alone(toolset: Toolset, neighbour: Sandbox) -> None:
     with Sandbox(tools=toolset) as sandbox:
         half = sandbox.run_code(
             attack("line.sendall(HEAD.pack(10_000, 1, b'c') + b'{')\norder(1)"),
@@ -139,9 +135,23 @@ def test_half_a_call_holds_up_its_own_execution_alone(
 
 
 @pytest.mark.claim("tools.forged-calls")
-def test_descriptors_that_are_sent_along_reach_nobody(
-    toolset: Toolset, shop: Shop
-) -> None:
+def test_the_log_can_be_shown_whatever_tools_the_code_asked_for(toolset: Toolset) -> None:
+    code = """
+for name in ("\\x1b[2J\\ud800/\\n\\u202e", "shop/\\r\\x07", "\\ud800" * 300):
+    try: call_tool(name, {name: name})
+    except ToolError: pass
+"""
+    with Sandbox(tools=toolset) as sandbox:
+        execution = sandbox.run_code(code)
+
+    assert execution.error is None
+    for call in execution.tool_calls:
+        assert str(call).isprintable()
+        assert str(call).encode()
+
+
+@pytest.mark.claim("tools.forged-calls")
+def test_descriptors_that_are_sent_along_reach_nobody(toolset: Toolset, shop: Shop) -> None:
     code = """
     some = [os.open("/dev/null", os.O_RDONLY) for _ in range(100)]
     told = attempt(socket.send_fds, line, [request(1, number=8)], some)
@@ -182,22 +192,16 @@ def test_a_guest_that_takes_our_end_over_harms_only_itself(
         broken = sandbox.run_code(
             attack(f"{code}\ntry: order(1)\nexcept Exception: pass"), timeout=2
         )
-        sandbox.run_code(
-            "import os, signal; os.kill(os.getpid(), signal.SIGKILL)", timeout=2
-        )
+        sandbox.run_code("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", timeout=2)
         # Whoever owns the interpreter owns what it says; a fresh one is the way back.
-        last = [
-            sandbox.run_code("order(2)['total']", timeout=10).text for _ in range(2)
-        ][-1]
+        last = [sandbox.run_code("order(2)['total']", timeout=10).text for _ in range(2)][-1]
 
     assert broken.status in {"ok", "error", "timeout", "killed"}
     assert last == "20"
 
 
 @pytest.mark.twin("tools.forged-calls")
-def test_a_call_that_is_one_is_answered_whoever_writes_it(
-    toolset: Toolset, shop: Shop
-) -> None:
+def test_a_call_that_is_one_is_answered_whoever_writes_it(toolset: Toolset, shop: Shop) -> None:
     code = """
     line.sendall(request(1, number=7))
     tell(answer())
@@ -207,15 +211,13 @@ def test_a_call_that_is_one_is_answered_whoever_writes_it(
 
     assert told(execution) == [1, "v", {"number": 7, "total": 70}]
     assert shop.orders == [7]
-    assert [
-        (call.number, call.tool, call.outcome) for call in execution.tool_calls
-    ] == [(1, "order", "ok")]
+    assert [(call.number, call.tool, call.outcome) for call in execution.tool_calls] == [
+        (1, "order", "ok")
+    ]
 
 
 @pytest.mark.twin("tools.forged-calls")
-def test_keys_that_stand_twice_count_once_for_everybody(
-    toolset: Toolset, shop: Shop
-) -> None:
+def test_keys_that_stand_twice_count_once_for_everybody(toolset: Toolset, shop: Shop) -> None:
     body = b'{"tool":"shop/secret","tool":"shop/order","arguments":{"number":1,"number":2},"raw":false}'
     with Sandbox(tools=toolset) as sandbox:
         execution = sandbox.run_code(
@@ -264,10 +266,7 @@ def test_a_thread_of_an_earlier_execution_is_told_that_it_is_too_late(
         sandbox.run_code(attack(keep))
         late = sandbox.run_code("now.set(); thread.join(); seen")
 
-    assert (
-        late.text
-        == "['ToolTransportError', 'ToolTransportError', 'ToolTransportError']"
-    )
+    assert late.text == "['ToolTransportError', 'ToolTransportError', 'ToolTransportError']"
     assert (shop.orders, list(late.tool_calls)) == ([1], [])
 
 
@@ -325,9 +324,7 @@ for _ in range(20): order(0)  # until both are on their way
 
 
 @pytest.mark.claim("tools.bound-to-their-execution")
-def test_a_line_cannot_be_handed_to_another_sandbox(
-    toolset: Toolset, neighbour: Sandbox
-) -> None:
+def test_a_line_cannot_be_handed_to_another_sandbox(toolset: Toolset, neighbour: Sandbox) -> None:
     offer = """
     for name in ("offer", chr(0) + "offer"):
         server = socket.socket(socket.AF_UNIX)
@@ -489,9 +486,7 @@ def test_a_rule_goes_with_its_tool_whatever_the_tool_is_called(
     "numbers",
     ["range(1, 9)", "[4, 5, 6]", "[1, 2, 0xffffffff]", "[1000, 2000, 3000, 4000]"],
 )
-def test_a_budget_is_counted_by_the_host(
-    numbers: str, toolset: Toolset, shop: Shop
-) -> None:
+def test_a_budget_is_counted_by_the_host(numbers: str, toolset: Toolset, shop: Shop) -> None:
     code = f"""
     numbers = [*{numbers}]
     line.sendall(b"".join(request(number, number=number) for number in numbers))
@@ -620,9 +615,7 @@ def test_a_rule_sees_the_arguments_that_the_function_would_get(
     code: str, toolset: Toolset, shop: Shop
 ) -> None:
     with Sandbox(tools=toolset.permit({"shop/pay": _refused})) as sandbox:
-        execution = sandbox.run_code(
-            attack(f"line.sendall({code})\ntell(answer()[2]['kind'])")
-        )
+        execution = sandbox.run_code(attack(f"line.sendall({code})\ntell(answer()[2]['kind'])"))
 
     assert shop.paid == []
     assert told(execution) in {"denied", "validation"}
@@ -662,9 +655,7 @@ def test_an_approval_is_not_there_for_the_next_execution_nor_in_a_branch(
 
 
 @pytest.mark.claim("tools.approved-is-what-is-called")
-def test_an_approval_of_one_tool_is_none_of_another(
-    toolset: Toolset, shop: Shop
-) -> None:
+def test_an_approval_of_one_tool_is_none_of_another(toolset: Toolset, shop: Shop) -> None:
     person = Person()
     tools = Tools(
         toolset=toolset.permit({"shop/pay": "ask_once", "shop/order": "ask_once"}),
@@ -677,9 +668,7 @@ def test_an_approval_of_one_tool_is_none_of_another(
 
 
 @pytest.mark.claim("tools.approved-is-what-is-called")
-def test_a_yes_that_comes_after_the_end_calls_nothing(
-    toolset: Toolset, shop: Shop
-) -> None:
+def test_a_yes_that_comes_after_the_end_calls_nothing(toolset: Toolset, shop: Shop) -> None:
     person = Person(go_on=threading.Event())
     code = """
 import threading, os

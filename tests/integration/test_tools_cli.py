@@ -66,8 +66,11 @@ def test_findings_of_a_real_server_stand_on_a_line_each():
     assert (
         "new/get-person: note: renamed: get-person is no Python name: it is new.get_person" in lines
     )
-    assert done.messages == "protocell: 17 tools, 6 warnings, 9 notes\n"
-    assert len(lines) == 15
+    told = re.fullmatch(r"protocell: \d+ tools, (\d+) warnings, (\d+) notes\n", done.messages)
+    assert told is not None
+    assert [sum(f": {grade}: " in line for line in lines) for grade in ("warning", "note")] == [
+        *map(int, told.groups())
+    ]
 
 
 def test_tools_of_two_servers_that_share_a_name_are_told():
@@ -78,7 +81,6 @@ def test_tools_of_two_servers_that_share_a_name_are_told():
     assert {f"new/add: warning: {sentence}", f"again/add: warning: {sentence}"} <= {
         *done.text.splitlines()
     }
-    assert done.messages.startswith("protocell: 34 tools, ")
 
 
 def test_for_a_server_without_a_name_one_is_found():
@@ -130,7 +132,7 @@ def test_on_a_terminal_it_is_a_table():
     assert re.search(
         r"^new/say +warning +no output schema says what it gives$", "\n".join(plain), re.MULTILINE
     )
-    assert plain[-2] == "protocell: 17 tools, 6 warnings, 9 notes"
+    assert re.fullmatch(r"protocell: \d+ tools, \d+ warnings, \d+ notes", plain[-2])
 
 
 @pytest.mark.parametrize("command", ["lint", "show"])
@@ -168,7 +170,7 @@ def test_what_a_model_is_shown_is_printed_with_its_price():
     assert done.code == 0
     assert "\nnew.add(a: int, b: int = 1) -> int  # Add two numbers\n" in done.text
     assert re.fullmatch(
-        r"protocell: compact, 17 tools, (about )?[0-9]{3} tokens \(.*\)\n", done.messages
+        r"protocell: compact, \d+ tools, (about )?\d{3} tokens \(.*\)\n", done.messages
     )
 
 
