@@ -58,7 +58,7 @@ def test_a_server_cannot_take_a_name_that_code_needs():
     found = cards(catalogue(tool("f", "tools"), tool("g", "print"), tool("describe", "x")))
 
     assert [(each["space"], each["flat"]) for each in found] == [
-        ("print_2", True),
+        ("print_", True),
         ("tools_2", True),
         ("x", False),
     ]

@@ -39,7 +39,7 @@ def test_a_hit_can_be_asked():
 
 def test_a_search_that_finds_nothing_says_what_there_is():
     assert repr(search_tools("xyzzy")) == (
-        "no tool answers 'xyzzy'; there are context7 (2), github (26), gitlab (9), time (2)"
+        "no tool answers 'xyzzy'; there are context7 (2), github (26), gitlab (9), time_ (2)"
     )
     assert list(search_tools("issue", limit=0)) == []
 
@@ -49,10 +49,10 @@ def test_one_server_can_be_searched():
 
 
 def test_a_description_says_how_to_call_and_shows_as_text():
-    shown = describe("time.get_current_time")
+    shown = describe("time_.get_current_time")
 
     assert repr(shown).startswith(
-        "# call it as time.get_current_time(...)\n"
+        "# call it as time_.get_current_time(...)\n"
         "class GetCurrentTimeResult(TypedDict):\n"
     )  # fmt: skip
     assert "\ndef get_current_time(timezone: str) -> GetCurrentTimeResult:\n" in shown
@@ -87,13 +87,13 @@ def test_a_wrong_name_teaches():
 def test_the_catalogue_can_be_looped_over():
     reading = [each.name for each in tools if each.server == "time"]
 
-    assert reading == ["time.convert_time", "time.get_current_time"]
+    assert reading == ["time_.convert_time", "time_.get_current_time"]
     assert len(tools) == 39
     assert "github.create_issue" in tools
     assert "github.nothing" not in tools
     assert tools["gitlab.create_issue"].call == CREATE
-    assert tools.search("convert time", 1)[0].name == "time.convert_time"
-    assert repr(tools) == "39 tools: context7 (2), github (26), gitlab (9), time (2)"
+    assert tools.search("convert time", 1)[0].name == "time_.convert_time"
+    assert repr(tools) == "39 tools: context7 (2), github (26), gitlab (9), time_ (2)"
 
 
 def test_a_name_that_is_none_or_not_one_is_a_key_error():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
@@ -68,7 +69,11 @@ def _tokenizer() -> Callable[[str], int] | None:
         names.append("tiktoken")
     for name in names:
         try:
-            encoding: Any = importlib.import_module(name).get_encoding(VOCABULARY)
+            with (
+                warnings.catch_warnings()
+            ):  # of what it needs; who has these as errors wants a count too
+                warnings.simplefilter("ignore")
+                encoding: Any = importlib.import_module(name).get_encoding(VOCABULARY)
             encoding.encode_ordinary("")
         except Exception:  # noqa: BLE001, S112 - not there, broken or without its files: the next one, else the estimate
             continue
