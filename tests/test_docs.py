@@ -16,6 +16,9 @@ from protocell import Limits, Policy, Sandbox
 from protocell.errors import ProtocellError
 from protocell.execution import EXIT_CODES, Status
 from protocell.limits import format_seconds, format_size
+from protocell.tools import ToolLimits
+from protocell.tools.errors import BUILTINS
+from protocell_guest.guest.tool_errors import ToolError
 from tests.claims import CLAIMS
 
 ROOT = Path(__file__).parent.parent
@@ -24,7 +27,8 @@ SECURITY = (ROOT / "SECURITY.md").read_text()
 ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text()
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
-BLOCKS = re.findall(r"^```python\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+TOOLS = (ROOT / "docs" / "tools.md").read_text()
+BLOCKS = re.findall(r"^```python\n(.*?)^```$", README + TOOLS, re.DOTALL | re.MULTILINE)
 SHOWN = re.compile(r"  # -> (.+)$")
 PRELUDE = "import os, socket, subprocess, sys, threading, time\n"
 CHECK = """
@@ -78,7 +82,7 @@ def code_of(cell: str) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("source", BLOCKS, ids=lambda text: text.strip().splitlines()[-1][:40])
-def test_a_block_of_the_readme_runs_and_gives_what_it_shows(source: str, tmp_path: Path):
+def test_a_block_of_a_page_runs_and_gives_what_it_shows(source: str, tmp_path: Path):
     tmp_path.chmod(0o755)  # root's code may read what everybody may read
     done = subprocess.run(
         [sys.executable, "-"],
@@ -94,8 +98,8 @@ def test_a_block_of_the_readme_runs_and_gives_what_it_shows(source: str, tmp_pat
 
 
 def test_every_block_with_results_is_seen_by_the_test_above():
-    assert len(BLOCKS) == README.count("```python")
-    assert sum(block.count("# ->") for block in BLOCKS) == README.count("# ->") > 20
+    assert len(BLOCKS) == (README + TOOLS).count("```python")
+    assert sum(block.count("# ->") for block in BLOCKS) == (README + TOOLS).count("# ->") > 20
 
 
 def test_a_result_that_is_not_so_is_found():
@@ -146,8 +150,27 @@ def test_the_readme_has_every_limit_with_its_default():
     }
 
 
+def test_the_page_of_tools_has_every_limit_with_its_default():
+    shown = zip(column(TOOLS, "limit"), column(TOOLS, "limit", 1), strict=True)
+
+    assert {name.strip("`"): default for name, default in shown} == {
+        name: as_shown(name, getattr(ToolLimits(), name)) for name in ToolLimits.__slots__
+    }
+
+
+def test_the_page_of_tools_has_every_kind_of_error_with_what_it_is_caught_as():
+    kinds = [kind.strip("`") for kind in column(TOOLS, "kind")]
+    classes = [name.strip("`") for name in column(TOOLS, "kind", 1)]
+    builtin = [name.strip("`") for name in column(TOOLS, "kind", 2)]
+
+    assert dict(zip(kinds, builtin, strict=True)) == BUILTINS
+    assert {each.kind: each.__name__ for each in ToolError.__subclasses__()} == dict(
+        zip(kinds, classes, strict=True)
+    )
+
+
 def as_shown(name: str, value: float) -> str:
-    if name.endswith("_seconds"):
+    if name.endswith("seconds"):
         return format_seconds(value)
     return format_size(int(value)) if name.endswith("_bytes") else str(value)
 

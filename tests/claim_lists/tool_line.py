@@ -11,7 +11,7 @@ CLAIMS = (
     ),
     Claim(
         id="tools.host-stays-bounded",
-        sentence="However many, however large and whether or not they read answers, calls cost the host bounded memory.",
+        sentence="However many, however large, and whether or not answers are read, calls cost the host little memory.",
         source="promise 80; issue: Code mode",
         attack=True,
     ),
@@ -29,7 +29,7 @@ CLAIMS = (
     ),
     Claim(
         id="tools.host-decides",
-        sentence="What may be called, how often and with what is the host's to say, whatever the code renames or patches.",
+        sentence="What is called, how often and with what is the host's to say, whatever the code renames or patches.",
         source="promise 80",
         attack=True,
     ),

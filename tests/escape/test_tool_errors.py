@@ -34,7 +34,8 @@ def everything(call):
     except BaseException as error:
         found = []
         while error is not None:
-            found += [str(error), repr(error), repr(error.args), repr(vars(error)), repr(getattr(error, "__notes__", ""))]
+            notes = getattr(error, "__notes__", "")
+            found += [str(error), repr(error), repr(error.args), repr(vars(error)), repr(notes)]
             error = error.__cause__ or error.__context__
         return found
 """

@@ -24,7 +24,7 @@ from tests.property.test_values_properties import DECIMALS, HINTS, TEXT, VALUES,
 
 of_this_process()  # the one loop of the blocking face, which stays until the process ends
 
-# Defined on both sides: a text that is equal for values that are equal and of equal types, whatever their order in sets.
+# Defined on both sides: texts that are equal for values that are equal and of equal types, sets in any order.
 SHOWN = """
 def shown(value):
     kind = type(value).__name__
@@ -48,7 +48,7 @@ def told(value):
     return text if len(text) < 10_000 else hashlib.sha256(text.encode()).hexdigest()
 """
 _here: dict[str, Any] = {"hashlib": hashlib}
-exec(SHOWN, _here)  # noqa: S102  (a constant of this file)
+exec(SHOWN, _here)
 shown: Any = _here["told"]
 
 

@@ -503,6 +503,15 @@ def test_what_cannot_be_sent_is_said_with_its_place():
     )
 
 
+def test_what_cannot_be_sent_as_a_whole_has_no_place():
+    def odd() -> Any:
+        return threading.Lock()
+
+    assert str(failure_of(odd)).startswith(
+        "functions/odd ran, but what it gave cannot be sent: _thread.lock cannot cross"
+    )
+
+
 # How they run
 
 

@@ -135,6 +135,19 @@ def test_a_server_that_does_not_start_is_told_without_paths(command: list[str], 
     asyncio.run(main())
 
 
+def test_what_a_server_wrote_before_it_ended_is_a_note_for_the_host_and_not_in_the_text():
+    async def main() -> None:
+        async with opened(["sh", "-c", "echo TOKEN is not set >&2; exit 3"]) as session:
+            with pytest.raises(ToolError) as caught:
+                await session.source.tools()
+            assert str(caught.value) == "the server srv ended with exit status 3"
+            assert caught.value.__notes__ == [
+                "The end of what srv wrote to standard error:\nTOKEN is not set"
+            ]
+
+    asyncio.run(main())
+
+
 async def asked(version: str, tool: str, call: DirectCall) -> Any:
     """What the server got back for what it asked."""
     async with opened(old(version)) as session:

@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
-from protocell.tools.errors import ToolError, told, without_host
+from protocell.tools.errors import (
+    ToolError,
+    data_without_host,
+    known_paths,
+    told,
+    without_host,
+)
 from protocell.tools.json_schema import MOST_PROBLEMS, problems
 from protocell.tools.parameters import parameters_of
 from protocell.tools.tool import Answer, Call, Tool
@@ -278,6 +284,14 @@ def test_of_several_forms_the_one_that_was_meant_is_explained():
             'Traceback (most recent call last):\n  File "/a.py", line 1\n    x\nValueError: y',
             "ValueError: y",
         ),
+        (
+            "  + Exception Group Traceback (most recent call last):\n  |   File 'a'\n  +----\nboth",
+            "both",
+        ),
+        (
+            "Error: no\n    at f (/home/me/index.js:10:5)\n    at node:internal/x:1:2\nmore",
+            "Error: no\nmore",
+        ),
     ],
 )
 def test_an_error_tells_nothing_of_this_machine(text: str, shown: str):
@@ -294,6 +308,28 @@ def test_a_path_that_the_code_named_itself_stays_readable():
         told(error, {"paths": ["/home/me"]})
         == "FileNotFoundError: [Errno 2] no such file: '.../a.txt'"
     )
+
+
+def test_a_folder_of_a_path_that_the_code_named_is_known_and_what_is_in_it_is_not():
+    known = known_paths({"paths": ["/home/me/work/a.txt", "relative/b.txt", 7]})
+
+    assert without_host("/home/me/work, /home/me/ and /home/me/b", known) == (
+        "/home/me/work, /home/me/ and .../b"
+    )
+    assert without_host("/home/me/a.txt", known_paths(["/", "/home"])) == ".../a.txt"
+
+
+def test_data_of_an_error_is_told_without_paths_up_to_a_size():
+    data = {"/home/me/a": ["/home/me/b", 1, None, {"ok": "/home/me/c"}]}
+
+    assert data_without_host(data) == {".../a": [".../b", 1, None, {"ok": ".../c"}]}
+    assert data_without_host("/home/me/b", {"/home/me/b"}) == "/home/me/b"
+    assert data_without_host(["x" * 300_000]) is None
+    assert data_without_host([0] * 300_000) is None
+    deep: list[Any] = []
+    for _ in range(100):
+        deep = [deep]
+    assert data_without_host(deep) is None
 
 
 def test_of_a_group_the_leaves_are_told():

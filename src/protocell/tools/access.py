@@ -35,7 +35,8 @@ class Tools:
     toolset: Toolset
     limits: ToolLimits = field(default_factory=ToolLimits)
     approve: Approve | None = None
-    """Decides about calls that a rule says are to be asked about; sync or async. None: these are denied."""
+    """Decides about calls that a rule (``Toolset.permit``) says are to be asked about; sync or async.
+    None: these are denied."""
     ask: Ask | None = None
     """Answers what a tool asks in the middle of a call (MCP's elicitation). None: it is declined."""
     on_progress: Progress | None = None
@@ -80,6 +81,9 @@ class Tools:
             raise PolicyError(f"toolset is {self.toolset!r:.60}; allowed is a Toolset")
         if not isinstance(self.limits, ToolLimits):
             raise PolicyError(f"limits is {self.limits!r:.60}; allowed is ToolLimits(...)")
+        for called in ("approve", "ask", "on_progress"):
+            _check_callable(called, getattr(self, called))
+        keep(self, "redact", names("redact", self.redact))  # a bare string would redact nothing
         keep(self, "pinned", names("pinned", self.pinned))
         keep(self, "direct", names("direct", self.direct))
         _check_budget(self.budget_tokens)
@@ -98,7 +102,20 @@ def as_tools(given: Tools | Toolset) -> Tools:
     Raises:
         PolicyError: it is neither.
     """
-    return given if isinstance(given, Tools) else Tools(toolset=given)
+    if isinstance(given, Tools):
+        return given
+    if not isinstance(given, Toolset):
+        raise PolicyError(
+            f"tools is {quoted(given)}; allowed is a Toolset, as Toolset.of(function, ...) makes one, "
+            "or Tools(toolset=...)"
+        )
+    return Tools(toolset=given)
+
+
+def _check_callable(name: str, function: object) -> None:
+    """Raises PolicyError where that cannot be called."""
+    if function is not None and not callable(function):
+        raise PolicyError(f"{name} is {quoted(function)}; allowed is a function, or None")
 
 
 def _check_budget(tokens: object) -> None:

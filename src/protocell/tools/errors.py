@@ -180,10 +180,10 @@ _PATH = re.compile(
     rf"""|(?<![\w.~-])(?P<bare>/(?:{_roots()})/[^\s'"<>|:;,()\[\]{{}}]*)"""
 )
 _TRACEBACKS = (
-    re.compile(r"Traceback \(most recent call last\):\n(?:[ \t][^\n]*\n|\n)*"),
     re.compile(
         r"[ \t]*\+ Exception Group Traceback \(most recent call last\):\n(?:[ \t]*[|+][^\n]*\n?)*"
     ),
+    re.compile(r"Traceback \(most recent call last\):\n(?:[ \t][^\n]*\n|\n)*"),
     re.compile(r"(?:\n[ \t]+at [^\n]*:\d+\)?(?=\n|$))+"),  # of JavaScript, below its message
 )
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")

@@ -160,8 +160,9 @@ class _Function:
         try:
             return self._result.written(value)
         except UnfitError as odd:
+            where = f"result{odd}" if odd.path else str(odd)
             raise ToolError(
-                f"{self._server}/{self._name} ran, but what it gave cannot be sent: result{odd}"
+                f"{self._server}/{self._name} ran, but what it gave cannot be sent: {where}"
             ) from odd
 
     def _failed(self, error: BaseException, arguments: Mapping[str, Any]) -> ToolError:

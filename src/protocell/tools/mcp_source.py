@@ -103,7 +103,7 @@ class McpSource:
         except Exception as error:  # the SDK's, whatever it is
             why = connection.why_ended
             made = mcp_errors.of_opening(error, self.name, "", ended=why)
-            raise self._discreet(made, {}) from error
+            raise self._with_stderr(self._discreet(made, {})) from error
         self._tools = tools_of(self.name, listed, self._invoke)
         return self._tools
 
@@ -136,7 +136,7 @@ class McpSource:
         except Exception as error:  # as above
             why = connection.why_ended
             made = mcp_errors.of_opening(error, self.name, tool, ended=why)
-            raise self._discreet(made, {}) from error
+            raise self._with_stderr(self._discreet(made, {})) from error
         return connection
 
     def _connect(self) -> Connection:
@@ -212,6 +212,12 @@ class McpSource:
 
     def _discreet(self, error: ToolError, arguments: Mapping[str, Any]) -> ToolError:
         return mcp_errors.discreet(error, arguments) if self._target.is_here else error
+
+    def _with_stderr(self, error: ToolError) -> ToolError:
+        """For the host alone: a note stands below its traceback, and is never told to the code."""
+        if said := self.stderr.strip():
+            error.add_note(f"The end of what {self.name} wrote to standard error:\n{said}")
+        return error
 
 
 def _check_encodable(arguments: dict[str, Any]) -> None:
