@@ -74,7 +74,8 @@ class ToolCall:
         ending = {"ok": f"ok, {self.result_bytes} bytes", "cancelled": "cancelled before its end"}
         ended = ending.get(self.outcome, f"{self.kind}: {self.message}")
         from_log = ", from the log" if self.served else ""
-        return f"{self.number}. {self.server}/{self.tool}: {ended}{from_log} ({self.seconds:.3f} s)"
+        text = f"{self.number}. {self.server}/{self.tool}: {ended}{from_log} ({self.seconds:.3f} s)"
+        return printable_line(text, _MOST_CHARACTERS)
 
 
 _MOST_CHARACTERS = 2_000

@@ -84,6 +84,15 @@ def test_a_rule_that_denies_now_denies_what_was_allowed_then(shop: Shop, toolset
     assert again.error.name == "ToolDeniedError"
 
 
+def test_a_call_with_an_argument_that_is_redacted_is_made_again(shop: Shop, toolset: Toolset):
+    tools = Tools(toolset=toolset, redact=["password"])
+    with Sandbox(tools=tools) as sandbox:
+        failed = sandbox.run_code("shop.login('ann', 'one'); 1 / 0")
+        sandbox.run_code("shop.login('ann', 'other')", retry_of=failed)
+
+    assert shop.bought == ["one", "other"]
+
+
 def test_what_the_log_had_no_room_for_is_called_again(shop: Shop, toolset: Toolset):
     tools = Tools(toolset=toolset, limits=ToolLimits(log_bytes=1))
     with Sandbox(tools=tools) as sandbox:

@@ -135,6 +135,16 @@ AWAITABLES = {
         told = [await call for call in calls]
         max(map(len, told))
     """,
+    "a list of calls with a setting": """
+        import asyncio
+        calls = [letters(1), letters(2)]
+        max(map(len, await asyncio.gather(*calls, return_exceptions=True)))
+    """,
+    "the values of a dict": """
+        import asyncio
+        calls = {n: letters(n) for n in range(3)}
+        max(map(len, await asyncio.gather(*calls.values())))
+    """,
     "a loop that awaits": """
         calls = [letters(n) for n in range(3)]
         told = []

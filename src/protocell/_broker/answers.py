@@ -14,6 +14,8 @@ import socket
 
 from protocell_guest.parcels import Parcel
 
+_MOST_BYTES = 64 << 20  # that wait behind the largest answer; beyond that no further call is begun
+
 
 class Answers:
     """Used in one event loop."""
@@ -22,11 +24,21 @@ class Answers:
         self._line = line
         self._turn = asyncio.Lock()
         self._going: set[int] = set()
+        self._held: dict[int, int] = {}  # bytes of each answer that is here, withdrawn or not
+        self._are_few = asyncio.Event()
+        self._are_few.set()
+
+    async def read_out(self) -> None:
+        """Until the code has read most of what it was answered."""
+        while not self._are_few.is_set():
+            await self._are_few.wait()
 
     async def send(self, number: int, kind: bytes, parcel: Parcel) -> None:
         """Send the answer to the call of this number, if there is still somebody who reads."""
         loop = asyncio.get_running_loop()
         self._going.add(number)
+        self._held[number] = len(parcel)
+        self._weigh()
         try:
             for frame in parcel.frames(number, kind):
                 async with self._turn:
@@ -37,6 +49,15 @@ class Answers:
             return
         finally:
             self._going.discard(number)
+            del self._held[number]
+            self._weigh()
+
+    def _weigh(self) -> None:
+        # But for the largest one: while it is read, what is small goes on.
+        if sum(self._held.values()) - max(self._held.values(), default=0) > _MOST_BYTES:
+            self._are_few.clear()
+        else:
+            self._are_few.set()
 
     def withdraw(self, number: int) -> bool:
         """Send no more of this answer; False if none of it was to be sent yet."""

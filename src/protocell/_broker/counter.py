@@ -6,9 +6,10 @@ One socket pair for each execution.  The far end goes into the context with the 
 a task in the loop of the toolset (``runtime``), not by whoever waits for the execution.  What comes is hostile:
 a request that is none, or too long, ends the line, and with it every call.  At most ``at_once`` calls run beside
 each other, and no more is read while that many and as many again are waiting, or while their arguments weigh too
-much, so the code inside waits in its write and the host's memory stays bounded.  ``finish`` cancels what still runs
-and waits for its end; the near end is closed then, so that whatever thread of the code calls later is told that the
-execution has ended.
+much, so the code inside waits in its write and the host's memory stays bounded.  For the same reason none is begun
+while the code does not read what was answered; that is its own time.  ``finish`` cancels what still runs and waits
+for its end; the near end is closed then, so that whatever thread of the code calls later is told that the execution
+has ended.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ from protocell._running.bell import Bell
 from protocell.calls import ToolCall
 from protocell.errors import ProtocolError
 from protocell.tools.errors import ToolError
-from protocell_guest.parcels import ERROR, VALUE
+from protocell_guest.parcels import ERROR, VALUE, Parcel
 
 if TYPE_CHECKING:
     from protocell._broker.desk import Desk
     from protocell.tools.call_log import CallLog
 
-_READ_BYTES = 1 << 18
+_READ_BYTES = 1 << 15  # at a turn of the loop, which is not the code's alone
 _MOST_WEIGHT = 16  # times what the arguments of one call may be: of all that are being performed
 
 
@@ -108,6 +109,8 @@ class Counter:
                         await self._accept(request)
                     else:
                         self._cancel(request.number)
+                # Reading does not suspend while there is something to read, and others want to run.
+                await asyncio.sleep(0)
         except ProtocolError as error:
             self._ledger.violation = str(error)
             self._line.shutdown(socket.SHUT_RDWR)
@@ -151,17 +154,22 @@ class Counter:
 
     async def _perform(self, request: CallRequest) -> None:
         work = Work(self, request)
+        try:
+            await self._answers.read_out()
+            kind, body = await self._answer(work)
+        finally:
+            self._ledger.enter(work.record())
+        await self._answers.send(request.number, kind, body)
+
+    async def _answer(self, work: Work) -> tuple[bytes, Parcel]:
         self._away.start()
         try:
             async with self._slots:
-                body = await work.run()
-            kind = VALUE
+                return VALUE, await work.run()
         except ToolError as error:
-            kind, body = ERROR, work.failed(error)
+            return ERROR, work.failed(error)
         finally:
             self._away.stop()
-            self._ledger.enter(work.record())
-        await self._answers.send(request.number, kind, body)
 
     def check_budget(self, request: CallRequest) -> None:
         """Raises ToolError where this call is one too many."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from protocell._broker.counter import Counter
 from protocell._broker.runtime import Runtime, of_this_process
@@ -19,11 +22,13 @@ from protocell._waiter import AsyncioWaiter, Waiter
 from protocell.calls import ToolCall
 from protocell.tools.access import Tools
 from protocell.tools.call_log import CallLog
+from protocell.tools.errors import ToolError
 from protocell.tools.tool import Question, Reply, Tool
 
 if TYPE_CHECKING:
     from protocell.execution import Execution
 
+T = TypeVar("T")
 _REDACTED = "[redacted]"
 
 
@@ -45,6 +50,9 @@ class Desk:
         # The same for the whole session, so that the caches of prompts hold, until somebody asks for another one.
         self._view: View | None = None
         self._prices: Prices | None = None
+        # Its own: functions that do not come back would take the threads of all other sandboxes.
+        self._threads = ThreadPoolExecutor(tools.limits.at_once, "protocell tool")
+        weakref.finalize(self, self._threads.shutdown, wait=False, cancel_futures=True)
         weakref.finalize(self, tools.toolset.on_change(_forgetting(weakref.ref(self))))
 
     @property
@@ -97,10 +105,20 @@ class Desk:
     async def tools(self) -> Mapping[str, Tool]:
         """What there is now, by id; in the runtime's loop."""
         if self._found is None:
-            found = {tool.id: tool for tool in await self._tools.toolset.tools()}
+            try:
+                found = {tool.id: tool for tool in await self._tools.toolset.tools()}
+            except ToolError:
+                if not self._last_found:
+                    raise
+                return self._last_found  # a server is gone; whoever asks next asks it again
             self._found = self._last_found = found
             return found
         return self._found
+
+    async def in_thread(self, work: Callable[[], T]) -> T:
+        """Do it where it may block; in the runtime's loop."""
+        run = contextvars.copy_context().run
+        return await asyncio.get_running_loop().run_in_executor(self._threads, run, work)
 
     def forget(self) -> None:
         """A server's list is another one."""
@@ -109,7 +127,7 @@ class Desk:
     def counter(self, execution: int, retry_of: Sequence[ToolCall] = ()) -> Counter:
         """For the calls of one execution; those of another one that were completed are not made again."""
         if retry_of and self._replay is None:
-            earlier = CallLog(call for call in retry_of if call.outcome == "ok")
+            earlier = CallLog(filter(_can_be_served, retry_of))
             return Counter(self, execution, earlier)
         return Counter(self, execution, self._replay)
 
@@ -149,6 +167,11 @@ class Desk:
         if self._tools.ask is None:
             return Reply(action="decline")
         return await self._tools.ask(question)
+
+
+def _can_be_served(call: ToolCall) -> bool:
+    """Whether it was completed, and with arguments that are known: what is redacted may have been another secret."""
+    return call.outcome == "ok" and _REDACTED not in call.arguments.values()
 
 
 def _forgetting(desk: weakref.ref[Desk]) -> Callable[[], None]:

@@ -73,19 +73,20 @@ class Work:
         if tool is None:
             raise not_found(request.tool, tools.values())
         arguments = prepare(tool, request.arguments)
+        shown = tool.seen_by_rules(arguments)
         if (earlier := counter.earlier(request)) is not None:
-            counter.gate.refuse_denied(tool, arguments)
+            counter.gate.refuse_denied(tool, shown)
             return self._again(earlier)
         asked = time.monotonic()
         try:
-            arguments, self._approval = await counter.gate.pass_through(
-                tool, arguments, counter.execution, request.number
+            said, self._approval = await counter.gate.pass_through(
+                tool, shown, counter.execution, request.number
             )
         finally:
             self._asked = time.monotonic() - asked
         if self._approval.endswith("arguments"):
-            self._approved = arguments
-            arguments = prepare(tool, arguments)
+            self._approved = said
+            arguments = prepare(tool, said)
         answer = await self._invoke(tool, arguments)
         body = self._body(tool, answer)
         counter.desk.see(tool, answer.value)
@@ -212,5 +213,5 @@ class Work:
                 self._timeout.reschedule(asyncio.get_running_loop().time() + self._left)
 
     async def run_sync(self, work: Callable[[], Any]) -> Any:
-        """In a thread of the loop's pool."""
-        return await asyncio.to_thread(work)
+        """In a thread of the sandbox's own."""
+        return await self._counter.desk.in_thread(work)

@@ -98,11 +98,16 @@ class _Function:
             output_schema=self._result.schema,
             native=True,
             check=self.check,
+            shown=self.shown,
             invoke=self.invoke,
         )
 
     def check(self, arguments: dict[str, Any]) -> None:
         self._ready(arguments)
+
+    def shown(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        # Hints make 13 of "13" and a text of bytes: a rule has to see what the function will.
+        return self._arguments.shown(self._ready(arguments))
 
     async def invoke(self, arguments: dict[str, Any], call: Call) -> Answer:
         positional, named = self._arguments.bound(self._ready(arguments))

@@ -24,7 +24,7 @@ from protocell.tools.callables import Callee, Formal
 from protocell.tools.json_keywords import Problem
 from protocell.tools.tool import MISSING, Parameter
 from protocell.tools.values import Audio, Image, Resource, ResourceLink
-from protocell_guest.values import plain
+from protocell_guest.values import UnfitError, plain
 
 _CONTENT = (Audio, Image, Resource, ResourceLink)
 _JSON = (Any, None, type(None), str, int, float, bool, bytes)
@@ -74,13 +74,28 @@ class Arguments:
         Raises:
             ValidationError: pydantic's; ``problems_of`` tells it.
         """
-        names = {each.name for each in self._formals if each.kind != "keywords"}
-        known = {name: value for name, value in arguments.items() if name in names}
-        further = {name: value for name, value in arguments.items() if name not in names}
+        known, further = self._parted(arguments)
         ready: dict[str, Any] = dict(self._adapter.validate_python(known))
         if further and self._others is not None:
             ready.update(self._others.validate_python(further))
         return ready
+
+    def shown(self, ready: Mapping[str, Any]) -> dict[str, Any]:
+        """The same in plain values; where there are none for it, as it is."""
+        known, further = self._parted(ready)
+        try:
+            told: dict[str, Any] = self._adapter.dump_python(known, by_alias=True, warnings=False)
+            if self._others is not None:
+                told |= self._others.dump_python(further, by_alias=True, warnings=False)
+            return {name: plain(value) for name, value in told.items()}
+        except (PydanticSerializationError, TypeError, UnfitError):
+            return dict(ready)
+
+    def _parted(self, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        names = {each.name for each in self._formals if each.kind != "keywords"}
+        known = {name: value for name, value in arguments.items() if name in names}
+        further = {name: value for name, value in arguments.items() if name not in names}
+        return known, further
 
     def bound(self, ready: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
         """The same as Python passes them: by position where it has to be."""

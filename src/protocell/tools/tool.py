@@ -141,6 +141,8 @@ class Tool:
     and goes as datetime, bytes, UUID ...; of other tools the same is text."""
     check: Callable[[dict[str, Any]], None] | None = None
     """In place of the JSON schema: raises ToolError where these arguments do not fit."""
+    shown: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    """Of arguments that fit, what the work makes of them; None: they are what it gets."""
     invoke: Callable[[dict[str, Any], Call], Awaitable[Answer]]
     """Takes the arguments by original names, as ``validation.prepare`` gave them, and the call.
     Raises ToolError. Runs in the event loop of the broker; cancelling it cancels the work."""
@@ -149,6 +151,12 @@ class Tool:
     def id(self) -> str:
         """``server/name``: what ``call_tool`` takes, and rules name."""
         return f"{self.server}/{self.name}"
+
+    def seen_by_rules(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """What rules and people decide about: what the work will have, and not what stands for it."""
+        if self.shown is None or self.permission == ALLOW:
+            return arguments
+        return self.shown(arguments)
 
     @property
     def digest(self) -> str:
