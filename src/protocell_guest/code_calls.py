@@ -12,7 +12,7 @@ import builtins
 from typing import TYPE_CHECKING, NamedTuple
 
 from protocell_guest.card_index import CardIndex, path_of
-from protocell_guest.code_names import binds_unseen, bound
+from protocell_guest.code_names import binds_unseen, bound, handed_on, handed_to_loop
 from protocell_guest.code_reach import reached
 from protocell_guest.ranking import nearest
 
@@ -44,12 +44,10 @@ class Problem(NamedTuple):
     """As of the error that the call would raise."""
 
 
-# What these are given, they leave as it is.
-_HARMLESS_NAMES = """
-    bool describe dir getattr hasattr help id isinstance iter len list print repr sorted str type
-"""
-_HARMLESS = frozenset(_HARMLESS_NAMES.split())
 _NO_TOOL = "there is no tool "
+_NO_COROUTINE = (
+    "a call of a tool gives its value: write x = {}(...), or await it where an event loop runs"
+)
 _PLAIN = ("str", "int", "float", "bool", "Literal[")
 
 
@@ -98,21 +96,26 @@ class Checker:
         if not (ours or strange) or binds_unseen(tree):
             return []
         own = bound(tree)
-        ours = {name for name in ours - own - _handed_on(tree) if is_ours(name)}
+        ours = {name for name in ours - own - handed_on(tree) if is_ours(name)}
         strange = set(sorted(strange - own)[:MOST_PROBLEMS])
         found: list[Problem] = []
         told = {True: 0, False: 0}
+        driven = handed_to_loop(tree)
         lines = code.split("\n")
         for node, sure in reached(tree):
             # What is like a wrong name takes a while to find, and there may be any number of them.
-            for text in self._wrong(node, ours, strange) if told[sure] < MOST_PROBLEMS else ():
+            for text in (
+                self._wrong(node, ours, strange, driven) if told[sure] < MOST_PROBLEMS else ()
+            ):
                 column = _characters(lines, node.lineno, node.col_offset)
                 kind = "not_found" if text.startswith(_NO_TOOL) else "validation"
                 found.append(Problem(node.lineno, column, text, sure, kind))
                 told[sure] += 1
         return sorted(found)
 
-    def _wrong(self, node: ast.expr, ours: set[str], strange: set[str]) -> Iterator[str]:
+    def _wrong(
+        self, node: ast.expr, ours: set[str], strange: set[str], driven: Sequence[ast.expr]
+    ) -> Iterator[str]:
         match node:
             case ast.Attribute(value=ast.Name(id=space), attr=name, ctx=ast.Load()):
                 is_meant = space in strange and bool(self._index.named(name))
@@ -124,9 +127,11 @@ class Checker:
                 strange.discard(name)  # looked for once
             case ast.Call(func=func):
                 card = self._called(func, ours)
+                if node in driven and (card or _is_call_tool(func, ours)):
+                    yield _NO_COROUTINE.format(ast.unparse(func))
                 if card is not None:
                     yield from _misfits(card, node)
-                elif isinstance(func, ast.Name) and func.id == CALL_TOOL and CALL_TOOL in ours:
+                elif _is_call_tool(func, ours):
                     yield from self._wrong_by_id(node)
 
     def _is_unknown(self, space: str, name: str) -> bool:
@@ -269,21 +274,8 @@ def _keys(node: ast.expr) -> list[str] | None:
     return list(dict.fromkeys(named)) if len(named) == len(keys) else None
 
 
-def _handed_on(tree: ast.AST) -> set[str]:
-    """Names that others get hold of, or whose attributes are bound: what these are later is not certain."""
-    seen: set[str] = set()
-    for node in ast.walk(tree):
-        match node:
-            case ast.Attribute(value=ast.Name(id=name), attr=attribute, ctx=context):
-                if not isinstance(context, ast.Load) or attribute.startswith("__"):
-                    seen.add(name)
-            case ast.Call(func=func, args=args, keywords=keywords):
-                if not (isinstance(func, ast.Name) and func.id in _HARMLESS):
-                    given = [*args, *(each.value for each in keywords)]
-                    seen.update(each.id for each in given if isinstance(each, ast.Name))
-            case ast.Assign(value=ast.Name(id=name)):
-                seen.add(name)
-    return seen
+def _is_call_tool(func: ast.expr, ours: set[str]) -> bool:
+    return isinstance(func, ast.Name) and func.id == CALL_TOOL and CALL_TOOL in ours
 
 
 def _characters(lines: Sequence[str], line: int, offset: int) -> int:

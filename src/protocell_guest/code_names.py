@@ -1,4 +1,4 @@
-"""Which names code binds, so that it is known what a name in it can mean."""
+"""Which names code binds and hands to others, so that it is known what a name in it can mean."""
 
 from __future__ import annotations
 
@@ -20,6 +20,12 @@ _BINDING_NAMES = """
 """
 _HIDDEN_BINDERS = frozenset(_BINDING_NAMES.split())
 
+# What these are given, they leave as it is.
+_HARMLESS_NAMES = """
+    bool describe dir getattr hasattr help id isinstance iter len list print repr sorted str type
+"""
+_HARMLESS = frozenset(_HARMLESS_NAMES.split())
+
 
 def bound(tree: ast.AST) -> set[str]:
     """Every name that the code binds in any scope."""
@@ -39,6 +45,45 @@ def binds_unseen(tree: ast.AST) -> bool:
         if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names):
             return True
     return False
+
+
+def handed_on(tree: ast.AST) -> set[str]:
+    """Names that others get hold of, or whose attributes are bound: what these are later is not certain."""
+    seen: set[str] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(value=ast.Name(id=name), attr=attribute, ctx=context):
+                if not isinstance(context, ast.Load) or attribute.startswith("__"):
+                    seen.add(name)
+            case ast.Call(func=func, args=args, keywords=keywords):
+                if not (isinstance(func, ast.Name) and func.id in _HARMLESS):
+                    given = [*args, *(each.value for each in keywords)]
+                    seen.update(each.id for each in given if isinstance(each, ast.Name))
+            case ast.Assign(value=ast.Name(id=name)):
+                seen.add(name)
+    return seen
+
+
+def handed_to_loop(tree: ast.AST) -> list[ast.expr]:
+    """What is given to ``asyncio.run`` or to a loop's ``run_until_complete`` and would have to be awaitable.
+
+    None in code that awaits: there a loop may run, and what is given be on its way.
+    """
+    found: list[ast.expr] = []
+    for node in ast.walk(tree):
+        match node:
+            case ast.Await() | ast.AsyncFor() | ast.AsyncWith():
+                return []
+            case ast.FunctionDef(name="run_until_complete") | ast.Name("asyncio", ast.Store()):
+                return []
+            case ast.alias(name=name, asname=other) if "asyncio" in (name, other):
+                if (name, other or name) != ("asyncio", "asyncio"):
+                    return []
+            case ast.Call(func=ast.Attribute(ast.Name("asyncio"), "run"), args=[given, *_]):
+                found.append(given)
+            case ast.Call(func=ast.Attribute(attr="run_until_complete"), args=[given]):
+                found.append(given)
+    return found
 
 
 def _names(node: ast.AST) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib
 import inspect
 import pydoc
 import threading
@@ -14,7 +15,9 @@ from protocell.tools.approval import Approval, ApprovalRequest
 from protocell.tools.limits import ToolLimits
 from protocell_guest.guest.tool_calls import UnawaitedToolCall
 from protocell_guest.guest.tool_errors import ToolError
-from tests.broker.conftest import Open, Session
+from protocell_guest.guest.tool_spaces import is_as_made
+from protocell_guest.guest.toolbox import Toolbox
+from tests.broker.conftest import CARDS, Open, Session
 
 
 def run(session: Session, code: str) -> dict[str, Any]:
@@ -358,3 +361,24 @@ def test_a_call_that_nobody_awaited_holds_up_no_thread_that_waits(open_line: Ope
     asyncio.run(forget())
     with ThreadPoolExecutor(2) as pool:
         assert list(pool.map(echo, [1, 2], [0.05, 0.2], timeout=4)) == [1, 2]
+
+
+def test_an_imported_namespace_has_what_is_offered_later():
+    cards = {card["name"]: card | {"space": "depot"} for card in CARDS}
+    toolbox = Toolbox([cards["echo"]])
+    toolbox.names()
+    try:
+        imported = importlib.import_module("depot")
+        old = imported.echo
+        toolbox.put([cards["echo"] | {"doc": "Another one."}, cards["many"]])
+        offered = toolbox.names()["depot"]
+
+        assert imported is offered
+        assert is_as_made(imported)
+        assert (imported.echo is old, imported.echo.__doc__) == (False, "Another one.")
+        assert dir(imported) == imported.__all__ == ["echo", "many"]
+    finally:
+        toolbox.put([])
+        toolbox.names()
+    with pytest.raises(ImportError):
+        importlib.import_module("depot")

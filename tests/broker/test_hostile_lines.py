@@ -153,7 +153,7 @@ def test_a_broken_line_costs_its_own_execution_alone(open_line: Open):
 
     assert other.tools["echo"](1) == 1
     one.finish()
-    assert "at most" in one.counter.ledger.violation
+    assert "at most" in one.counter._ledger.violation
 
 
 def test_a_flood_of_calls_waits_in_the_code_and_not_in_the_host(open_line: Open):

@@ -237,3 +237,28 @@ def test_texts_that_are_right_are_not_taken_for_what_is_wrong(code: str):
 @pytest.mark.parametrize("odd", ["\0", "\ud800", "", "   ", "\n", "#", "\ufeffx = 1", "\x0c"])
 def test_any_text_can_be_looked_at(odd: str):
     assert isinstance(check(odd), Checked)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import asyncio\nasyncio.run(files.read('a'))",
+        "asyncio.get_event_loop().run_until_complete(read('a'))",
+        "asyncio.run(call_tool('files/read', {'path': 'a'}))",
+    ],
+)
+def test_a_value_is_not_handed_to_an_event_loop(code: str):
+    assert "a call of a tool gives its value: write x = " in check(code).refusal
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "asyncio.run(main(files.read('a')))",
+        "import things as asyncio\nasyncio.run(files.read('a'))",
+        "async def f():\n    await g()\nasyncio.run(files.read('a'))",
+        "def run_until_complete(x): ...\nself.run_until_complete(files.read('a'))",
+    ],
+)
+def test_what_may_be_awaitable_may_be_handed_to_an_event_loop(code: str):
+    assert check(code) == Checked(code=code)

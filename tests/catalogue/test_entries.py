@@ -23,7 +23,7 @@ def test_a_card_has_all_that_code_can_know():
             "  # optional: body=str, state=Literal['open', 'closed']; Create an issue"
         ),
         "head": (
-            "def create_issue(owner: str, repo: str, title: str, body: str = None,"
+            "def create_issue(owner: str, repo: str, title: str, body: str = ...,"
             " state: Literal['open', 'closed'] = 'open') -> Any:"
         ),
         "doc": "Create an issue.\n\nArgs:\n    title: What it is called",

@@ -1,9 +1,11 @@
 """A tool on one line."""
 
 import ast
+import asyncio
 
 from protocell._catalogue.signatures import call, signature
 from protocell._catalogue.tokens import estimate
+from protocell.tools.toolset import Toolset
 from tests.catalogue.tools import ISSUE, catalogue, of, real, tool
 
 
@@ -11,7 +13,7 @@ def test_a_signature_has_names_hints_defaults_and_the_first_sentence():
     made = tool(schema=ISSUE, description="Create an issue. And more.", output_schema=ISSUE)
 
     assert signature(catalogue(made), made) == (
-        "github.create_issue(owner: str, repo: str, title: str, body: str = None,"
+        "github.create_issue(owner: str, repo: str, title: str, body: str = ...,"
         " state: Literal['open', 'closed'] = 'open')"
         " -> dict  # Create an issue"
     )
@@ -42,7 +44,7 @@ def test_optional_parameters_without_end_become_points_and_needed_ones_stay():
 
     text = signature(catalogue(made), made)
 
-    assert text.startswith("github.f(last: int, parameter_0: str = None, ")
+    assert text.startswith("github.f(last: int, parameter_0: str = ..., ")
     assert text.endswith(", ...)")
     assert len(text) < 240
 
@@ -56,3 +58,24 @@ def test_real_tools_cost_45_tokens_each_at_most():
 def test_the_calls_of_real_tools_are_python():
     for each in real().tools:
         ast.parse(call(real(), each))
+
+
+def test_a_default_is_what_the_hint_allows():
+    def pack(blob: bytes = b"", more: bytes = b"ab", note: str | None = None) -> None: ...
+
+    (made,) = asyncio.run(Toolset.of(pack, name="box").tools())
+
+    assert signature(catalogue(made), made) == (
+        "box.pack(blob: bytes = b'', more: bytes = ..., note: str | None = None) -> None"
+    )
+
+
+def test_a_call_says_where_any_number_of_arguments_goes():
+    def add(*items: int, **more: float) -> int:
+        return sum(items)
+
+    (made,) = asyncio.run(Toolset.of(add, name="box").tools())
+
+    assert call(catalogue(made), made) == (
+        "box.add()  # optional: *items: int, **more: float; gives int"
+    )

@@ -21,7 +21,7 @@ def test_a_stub_is_a_function_with_hints_and_a_docstring():
     made = tool(schema=ISSUE, description="Create an issue.\n\nIn a repository.")
 
     assert stub(catalogue(made), made) == (
-        "def create_issue(owner: str, repo: str, title: str, body: str = None,"
+        "def create_issue(owner: str, repo: str, title: str, body: str = ...,"
         " state: Literal['open', 'closed'] = 'open') -> Any:\n"
         '    """Create an issue.\n'
         "\n"
@@ -61,7 +61,7 @@ def test_keys_that_are_no_names_are_told_all_the_same():
     assert stub(catalogue(made), made) == (
         "Link = TypedDict('Link', {'from': str, 'to': str, '@a': str, 'b': str, 'c': str}, total=False)\n"
         "\n"
-        "def add(link: Link = None) -> Any: ..."
+        "def add(link: Link = ...) -> Any: ..."
     )
 
 

@@ -125,7 +125,10 @@ def test_a_file_that_is_a_mount_of_its_own_is_refused_and_why(secret: Path) -> N
 def test_the_list_of_users_is_the_sandboxs_own(inside: Inside) -> None:
     lines = inside("tell(open('/etc/passwd').read().splitlines())")
 
-    assert lines == ["user:x:1000:1000:user:/home/user:/bin/sh"]
+    assert lines == [
+        "user:x:1000:1000:user:/home/user:/bin/sh",
+        "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin",
+    ]
 
 
 @pytest.mark.twin("files.no-host-passwd")

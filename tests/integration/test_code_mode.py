@@ -1,6 +1,7 @@
 """Tools as functions inside a real sandbox: called, raced, refused, cancelled, and there again after a restore."""
 
 import asyncio
+import re
 import sys
 import threading
 from pathlib import Path
@@ -22,6 +23,7 @@ from protocell.tools import (
     Tools,
     Toolset,
 )
+from tests.integration.running import fine, output
 
 of_this_process()  # the one loop of the blocking face, which stays until the process ends
 SERVER = Path(__file__).parent.parent / "tools" / "servers" / "mcp_new.py"
@@ -318,3 +320,40 @@ def test_a_question_of_a_tool_stops_its_clock(toolset: Toolset):
 
     assert execution.text == "'large'"
     assert execution.tool_calls[0].asked_seconds > 0.4
+
+
+@pytest.mark.parametrize("policy", [Policy(), Policy(allow_imports=["json"])])
+def test_a_namespace_of_tools_can_be_imported(toolset: Toolset, policy: Policy):
+    with Sandbox(policy, tools=toolset) as sandbox:
+        code = "import shop\nfrom shop import order\nimport shop as s\n"
+        first = sandbox.run_code(
+            f"{code}[each['total'] for each in (shop.order(1), order(2), s.order(3))]"
+        )
+        later = sandbox.run_code(
+            "import sys\ns is shop, s.order(4)['total']"
+            if policy == Policy()
+            else "s.order(4)['total']"
+        )
+
+    assert first.text == "[10, 20, 30]"
+    assert later.text == ("(True, 40)" if policy == Policy() else "40")
+
+
+def test_a_module_of_the_name_of_a_namespace_is_what_is_imported(toolset: Toolset):
+    with Sandbox(tools=toolset) as sandbox:
+        sandbox.files.write("shop.py", "mine = 1")
+        execution = sandbox.run_code(
+            "import shop\nshop.mine, call_tool('shop/order', number=1)['total']"
+        )
+
+    assert execution.text == "(1, 10)"
+
+
+def test_help_tells_of_tools_and_of_nothing_else(toolset: Toolset):
+    with Sandbox(tools=toolset) as sandbox:
+        text = output(fine(sandbox.run_code("help(shop)\nhelp(shop.order.raw)")))
+
+    assert "order(number: int) -> dict" in text
+    assert "  # One order by its number." in text
+    assert "As shop.order, with all that the tool gave" in text
+    assert not {"protocell_guest", "toolbox", "_made", "*args"} & set(re.split(r"[ \n.(]", text))

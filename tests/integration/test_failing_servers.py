@@ -106,7 +106,7 @@ def test_a_server_that_does_not_answer_is_given_up_in_time(version: str, tool: s
         # What it wrote without an end belongs to the line that it writes next, which is no message then.
         after = run(box, "srv.echo, 'a'", "srv.echo, 'b'", "srv.echo, 'c'")
 
-    text = f"srv/{tool} had not answered after 0.5 s, and was cancelled"
+    text = f"srv/{tool} had not answered after 0.5 s; was cancelled"
     assert hung == [failure("timeout", f"srv/{tool}", text)]
     assert after[-1] == "c"
 
@@ -187,7 +187,7 @@ def test_a_server_that_does_not_start_at_all_is_told_to_the_host_before_any_code
         box.run_code("1")
 
     assert (str(caught.value), caught.value.kind) == (
-        "the server srv ended with exit status 7",
+        "the server srv ended with exit status 7; it is started with sh",
         "transport",
     )
 
@@ -224,7 +224,7 @@ def test_a_call_over_http_that_hangs_is_given_up_in_time(mode: str) -> None:
     ):
         hung, fine = run(box, "srv.wait, '/dev/null', '/dev/null'", "srv.add, 1, 2")
 
-    text = "srv/wait had not answered after 1 s, and was cancelled"
+    text = "srv/wait had not answered after 1 s; was cancelled"
     assert (hung, fine) == (failure("timeout", "srv/wait", text), 3)
 
 
@@ -235,7 +235,7 @@ def test_a_call_over_http_that_hangs_is_given_up_in_time(mode: str) -> None:
         ("unavailable", "transport", "the server srv answered HTTP 503 Service Unavailable"),
         ("packed", "transport", "the server srv sent a compressed answer, which was not asked for"),
         ("hung_up", "transport", "the server srv cannot be reached (RemoteProtocolError)"),
-        ("refused", "tool", "bad"),
+        ("refused", "tool", "srv/refused: bad"),
         *((tool, "transport", None) for tool in ("broken", "html", "large", "large_event")),
         *((tool, "transport", None) for tool in ("cut", "elsewhere", "accepted")),
     ],
@@ -302,9 +302,9 @@ def test_a_tool_that_has_to_be_a_task_is_a_call_like_any_other() -> None:
     assert of_old == [said, "again"]
     assert of_new == [
         {"q": said},
-        failure("tool", "srv/fail", "it broke"),
-        failure("tool", "srv/stop", "the server cancelled the task"),
-        failure("tool", "srv/refuse", "no"),
+        failure("tool", "srv/fail", "srv/fail: it broke"),
+        failure("tool", "srv/stop", "srv/stop: the server cancelled the task"),
+        failure("tool", "srv/refuse", "srv/refuse: no"),
     ]
     assert [question.text for question in asked] == ["Really?", "Go on?"]
 
@@ -313,9 +313,9 @@ def test_a_task_that_takes_too_long_is_cancelled_and_the_server_can_be_used() ->
     with sandbox(TASKS, limits=ToolLimits(call_seconds=0.5)) as box:
         late, refused = run(box, "srv.never", "srv.refuse")
 
-    text = "srv/never had not answered after 0.5 s, and was cancelled"
+    text = "srv/never had not answered after 0.5 s; was cancelled"
     assert late == failure("timeout", "srv/never", text)
-    assert refused == failure("tool", "srv/refuse", "no")
+    assert refused == failure("tool", "srv/refuse", "srv/refuse: no")
 
 
 @pytest.mark.parametrize("transport", ["stdio", "http"])

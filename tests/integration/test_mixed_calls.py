@@ -77,6 +77,11 @@ VALUES = {
             return len(re.findall("a", text))
         (await asyncio.gather(*(one(n) for n in range(3))))[2]
     """,
+    "what a coroutine returns": """
+        import asyncio, json
+        async def one(n): return letters(n)
+        len(json.loads(json.dumps(await asyncio.gather(one(1), one(2)))))
+    """,
     "a list of arguments for further calls": """
         import asyncio, re
         ids = letters(2)

@@ -91,7 +91,7 @@ library.books_get(number=10)
     execution = run(library, code)
 
     assert execution.logs.stdout == [
-        "ToolFailedError tool library HTTP 404 Not Found: no book 9\n",
+        "ToolFailedError tool library library/books/get: HTTP 404 Not Found: no book 9\n",
         "404 {'error': {'message': 'no book 9'}, 'tried': ['9']}\n",
     ]
     assert execution.error is not None
@@ -103,7 +103,7 @@ def test_without_a_token_the_service_says_so_and_the_code_reads_it(library: Libr
     execution = run(library, "library.linked()", auth=None)
 
     assert execution.error is not None
-    assert execution.error.value == "HTTP 401 Unauthorized: who are you?"
+    assert execution.error.value == "library/linked: HTTP 401 Unauthorized: who are you?"
 
 
 @pytest.mark.parametrize(

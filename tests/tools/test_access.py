@@ -1,6 +1,6 @@
 """What ``Tools`` refuses, before a sandbox is made with it."""
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -17,7 +17,7 @@ def price(item: str) -> int:
 @pytest.mark.parametrize(
     "field, value, told",
     [
-        ("approve", "allow", "approve is 'allow'; allowed is a function, or None"),
+        ("approve", "yes", "approve is 'yes'; allowed is a function, 'allow', 'deny', or None"),
         ("ask", True, "ask is True; allowed is a function, or None"),
         ("on_progress", [], r"on_progress is \[\]; allowed is a function, or None"),
         ("redact", "password", r"redact is the string 'password'; write \['password'\]"),
@@ -27,6 +27,17 @@ def price(item: str) -> int:
 def test_a_field_that_is_something_else_is_refused(field: str, value: Any, told: str):
     with pytest.raises(PolicyError, match=told):
         Tools(toolset=Toolset.of(price), **{field: value})
+
+
+def test_a_toolset_without_its_name_and_an_unknown_field_are_refused_with_what_to_write():
+    toolset, tools = Toolset.of(price), cast(Any, Tools)
+
+    with pytest.raises(PolicyError, match=r"by name only, as in Tools\(toolset=\.\.\.\)$"):
+        tools(toolset)
+    with pytest.raises(PolicyError, match=r"no field 'aprove'; did you mean 'approve'\?$"):
+        tools(toolset=toolset, aprove=None)
+    with pytest.raises(PolicyError, match=r"^Tools needs toolset"):
+        tools(limits=None)
 
 
 @pytest.mark.parametrize("given", [price, [price], "npx server"])

@@ -27,7 +27,7 @@ def bad() -> Iterator[str]:
         ("unavailable", "transport", "the server srv answered HTTP 503 Service Unavailable"),
         ("packed", "transport", "the server srv sent a compressed answer, which was not asked for"),
         ("hung_up", "transport", "the server srv cannot be reached (RemoteProtocolError)"),
-        ("refused", "tool", "bad"),
+        ("refused", "tool", "srv/refused: bad"),
     ],
 )
 def test_an_answer_that_is_none_fails_the_call_and_no_other(
@@ -89,17 +89,19 @@ def test_a_server_that_dies_in_a_call_fails_it(mode: str):
 
 def test_where_there_is_no_server_the_start_fails_and_can_be_tried_again():
     async def main() -> None:
-        async with opened("http://127.0.0.1:1/mcp") as session:
+        async with opened("http://me:secret@127.0.0.1:1/mcp?key=secret") as session:
             for _ in range(2):
                 with pytest.raises(ToolError) as caught:
                     await session.source.start()
                 assert told(caught.value) == {
-                    "text": "the server srv cannot be reached (ConnectError)",
+                    "text": "the server srv cannot be reached (ConnectError); "
+                    "it is at http://127.0.0.1:1",
                     "kind": "transport",
                     "server": "srv",
                     "tool": "",
                     "data": None,
                 }
+                assert caught.value.__notes__ == ["The server srv is at http://127.0.0.1:1/mcp."]
 
     asyncio.run(main())
 
@@ -152,16 +154,18 @@ def test_oauth_is_done_by_the_provider_of_the_sdk_and_a_stranger_is_kept_out():
                 assert await session.value("secret") == "for who is logged in"
             assert storage.tokens is not None
             assert storage.tokens.access_token == "the-token"
+            origin = f"http://127.0.0.1:{port}"
             async with opened(url, auth=provider(port, Storage(), "guess")) as session:
                 with pytest.raises(ToolError) as caught:
                     await session.source.tools()
                 assert (str(caught.value), caught.value.kind) == (
-                    "the server srv could not be logged in to (OAuth)",
+                    f"the server srv could not be logged in to (OAuth); it is at {origin}",
                     "transport",
                 )
             async with opened(url) as session:
                 with pytest.raises(ToolError) as caught:
                     await session.source.tools()
-                assert str(caught.value) == "the server srv answered HTTP 401 Unauthorized"
+                told = "the server srv answered HTTP 401 Unauthorized; it is at "
+                assert str(caught.value) == told + origin
 
     asyncio.run(main())

@@ -103,16 +103,20 @@ def test_a_tool_that_fails_raises(target: Any, mode: str):
         async with opened(target, mode=mode) as session:
             failed = await session.error("fail", why="too late")
             assert told(failed) == {
-                "text": "Error executing tool fail: too late",
+                "text": "srv/fail: Error executing tool fail: too late",
                 "kind": "tool",
                 "server": "srv",
                 "tool": "fail",
                 "data": None,
             }
             failed = await session.error("fail_with_data")
-            assert (str(failed), failed.kind, failed.data) == ("no", "tool", {"retry": 5})
+            assert (str(failed), failed.kind, failed.data) == (
+                "srv/fail_with_data: no",
+                "tool",
+                {"retry": 5},
+            )
             failed = await session.error("refuse")
-            assert (str(failed), failed.kind) == ("fetch failed", "tool")
+            assert (str(failed), failed.kind) == ("srv/refuse: fetch failed", "tool")
             assert failed.data == {"code": -32010, "data": {"host": "example.org"}}
             assert await session.value("add", a=1) == 2
 

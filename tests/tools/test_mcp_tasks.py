@@ -48,11 +48,18 @@ def test_tasks_that_do_not_complete_fail_the_call():
     async def main() -> None:
         async with opened(TASKS) as session:
             broke = told(await session.error("fail"))
-            assert (broke["text"], broke["kind"]) == ("it broke", "tool")
+            assert (broke["text"], broke["kind"]) == ("srv/fail: it broke", "tool")
             stopped = told(await session.error("stop"))
-            assert (stopped["text"], stopped["kind"]) == ("the server cancelled the task", "tool")
+            assert (stopped["text"], stopped["kind"]) == (
+                "srv/stop: the server cancelled the task",
+                "tool",
+            )
             refused = told(await session.error("refuse"))
-            assert (refused["text"], refused["kind"], refused["data"]) == ("no", "tool", None)
+            assert (refused["text"], refused["kind"], refused["data"]) == (
+                "srv/refuse: no",
+                "tool",
+                None,
+            )
 
     asyncio.run(main())
 

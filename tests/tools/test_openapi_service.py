@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from protocell.errors import PolicyError
+from protocell.tools.errors import ToolError
 from protocell.tools.openapi_source import OpenApiSource
 from protocell_guest.content import Image
 from tests.tools.mcp_help import nothing_left_behind, served
@@ -152,7 +153,10 @@ def test_an_http_error_raises_with_status_and_body(spec: str):
     async def main() -> None:
         async with opened(spec) as session:
             failed = await session.error("status", code=404)
-            assert (str(failed), failed.kind) == ("HTTP 404 Not Found: it is 404", "tool")
+            assert (str(failed), failed.kind) == (
+                "shop/status: HTTP 404 Not Found: it is 404",
+                "tool",
+            )
             assert (failed.server, failed.tool) == ("shop", "status")
             assert failed.data == {
                 "status": 404,
@@ -183,7 +187,7 @@ def test_an_answer_has_a_limit(spec: str):
         async with opened(spec, answer_bytes=100_000) as session:
             failed = await session.error("kinds", kind="large")
             assert (str(failed), failed.kind) == (
-                "the answer has more than 100000 bytes",
+                "shop/kinds: the answer has more than 100000 bytes",
                 "budget",
             )
             assert await session.value("kinds", kind="text") == "ä"
@@ -219,7 +223,7 @@ def test_a_redirect_is_followed_at_home_and_nowhere_else(spec: str):
             assert (await session.error("redirect", where="round")).kind == "transport"
             failed = await session.error("upload")
             assert (str(failed), failed.kind) == (
-                "this operation is at elsewhere.example, and only 127.0.0.1 may be called",
+                "shop/upload: this operation is at elsewhere.example, and only 127.0.0.1 may be called",
                 "denied",
             )
 
@@ -296,9 +300,11 @@ def test_a_service_or_document_that_is_not_there_is_told():
                 "the service shop cannot be reached (ConnectError)",
                 "transport",
             )
-        async with opened("http://127.0.0.1:1/openapi.json") as session:
-            with pytest.raises(Exception, match=r"cannot be had \(ConnectError\)"):
+        async with opened("http://me:secret@127.0.0.1:1/openapi.json?key=secret") as session:
+            with pytest.raises(ToolError) as caught:
                 await session.source.start()
+            told = "the OpenAPI document at http://127.0.0.1:1 cannot be had (ConnectError)"
+            assert str(caught.value) == told
 
     asyncio.run(main())
 

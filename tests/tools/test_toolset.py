@@ -128,6 +128,35 @@ def test_parts_of_one_toolset_come_together_again_without_doubles():
     assert permissions(again)["create_issue"] == "ask"
 
 
+def test_toolsets_can_be_summed():
+    both = sum([github(), Toolset.of(len)])
+
+    assert isinstance(both, Toolset)
+    assert ids(both) == [*ids(github()), "functions/len"]
+
+
+@pytest.mark.parametrize(
+    "make, told",
+    [
+        (
+            lambda: Toolset.mcp("cat", tiemout=3),
+            "Toolset.mcp has no option 'tiemout'; did you mean 'timeout' or ",
+        ),
+        (
+            lambda: Toolset.openapi({}, cwd="x"),
+            "Toolset.openapi has no option 'cwd'; the options are name, base_url, headers, auth,",
+        ),
+    ],
+    ids=["mcp", "openapi"],
+)
+def test_an_unknown_option_is_refused_with_all_there_are(make: Callable[[], Toolset], told: str):
+    with pytest.raises(PolicyError) as caught:
+        make()
+
+    assert str(caught.value).startswith(told)
+    assert "start_timeout, answer_bytes" in str(caught.value)
+
+
 def test_adding_something_else_is_a_type_error():
     with pytest.raises(TypeError):
         github() + 3  # type: ignore[operator]

@@ -31,9 +31,14 @@ _SYSTEM = (
 )
 # Of /etc only what the loader, fonts and command alternatives need; none of it names a person.
 _SETTINGS = ("/etc/ld.so.cache", "/etc/alternatives", "/etc/fonts", "/etc/mime.types")
+# Whose the system's files are, as it looks from inside, has a name too: ls -l and Path.owner() ask for it.
+_USERS = """\
+user:x:1000:1000:user:/home/user:/bin/sh
+nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
+"""
 _FILES = (
-    ("/etc/passwd", "user:x:1000:1000:user:/home/user:/bin/sh\n"),
-    ("/etc/group", "user:x:1000:\n"),
+    ("/etc/passwd", _USERS),
+    ("/etc/group", "user:x:1000:\nnogroup:x:65534:\n"),
     ("/etc/hosts", "127.0.0.1 localhost protocell\n::1 localhost\n"),
     ("/etc/hostname", "protocell\n"),
     ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n"),

@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from protocell._boxes.box import out_of_descriptors
 from protocell._broker.answers import Answers
+from protocell._broker.budgets import Budgets
 from protocell._broker.clock import Clock
 from protocell._broker.gate import Gate
 from protocell._broker.ledger import Ledger
@@ -28,12 +29,14 @@ from protocell._broker.work import Work
 from protocell._running.bell import Bell
 from protocell.calls import ToolCall
 from protocell.errors import ProtocolError
+from protocell.tools.approval import ApprovalRequest
 from protocell.tools.errors import ToolError
 from protocell_guest.parcels import ERROR, VALUE, Parcel
 
 if TYPE_CHECKING:
     from protocell._broker.desk import Desk
     from protocell.tools.call_log import CallLog
+    from protocell.tools.tool import Tool
 
 _READ_BYTES = 1 << 15  # at a turn of the loop, which is not the code's alone
 _MOST_WEIGHT = 16  # times what the arguments of one call may be: of all that are being performed
@@ -55,14 +58,14 @@ class Counter:
         self._requests = RequestReader(self._limits.argument_bytes)
         self._earlier = earlier
         self._ledger = Ledger(self._limits.calls, desk.log_room)
-        self._gate = Gate(desk.approve, self._limits.approval_seconds)
+        self._gate = Gate(desk, self._limits.approval_seconds)
+        self.budgets = Budgets(self._limits, desk.budgets)
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._slots = asyncio.Semaphore(self._limits.at_once)
         self._weight = 0  # of the arguments of all tasks
         self._answers = Answers(self._line)
         self._room = asyncio.Event()
         self._away = Clock()  # of the code: with a tool, with a person, in the queue
-        self.tools = Clock()  # that work
         self._ended = Bell()
         self._serving: asyncio.Task[None] | None = None
 
@@ -158,28 +161,27 @@ class Counter:
             await self._answers.read_out()
             kind, body = await self._answer(work)
         finally:
-            self._ledger.enter(work.record())
+            self._ledger.enter(work.record(self._ledger))
         await self._answers.send(request.number, kind, body)
 
     async def _answer(self, work: Work) -> tuple[bytes, Parcel]:
         self._away.start()
         try:
             async with self._slots:
-                return VALUE, await work.run()
-        except ToolError as error:
-            return ERROR, work.failed(error)
+                answer = await self._tried(work)
+            try:
+                await self._desk.hooks.after(work.record)
+            except ToolError as error:
+                return ERROR, work.failed(error)
+            return answer
         finally:
             self._away.stop()
 
-    def check_budget(self, request: CallRequest) -> None:
-        """Raises ToolError where this call is one too many."""
-        if request.number > self._limits.calls:
-            text = f"an execution may make {self._limits.calls} calls, and this is one more"
-        elif self.tools.seconds > self._limits.seconds:
-            text = f"the calls of this execution have taken {self._limits.seconds:g} s, which is all they may"
-        else:
-            return
-        raise ToolError(f"{text}; do with what there is, or ask for less at a time", kind="budget")
+    async def _tried(self, work: Work) -> tuple[bytes, Parcel]:
+        try:
+            return VALUE, await work.run()
+        except ToolError as error:
+            return ERROR, work.failed(error)
 
     def earlier(self, request: CallRequest) -> ToolCall | None:
         """The call that was made before, and need not be made again."""
@@ -188,10 +190,15 @@ class Counter:
         arguments = self._desk.redacted(request.tool, request.arguments)
         return self._earlier.take(request.tool, arguments, raw=request.raw)
 
-    @property
-    def ledger(self) -> Ledger:
-        """What is kept of its calls."""
-        return self._ledger
+    def asked(self, tool: Tool, arguments: dict[str, Any], request: CallRequest) -> ApprovalRequest:
+        """One of its calls, for who decides about it or hears of it."""
+        return ApprovalRequest(
+            tool=tool.id,
+            description=tool.description,
+            arguments=arguments,
+            execution=self._execution,
+            call=request.number,
+        )
 
     @property
     def desk(self) -> Desk:
@@ -202,8 +209,3 @@ class Counter:
     def gate(self) -> Gate:
         """What its calls have to pass."""
         return self._gate
-
-    @property
-    def execution(self) -> int:
-        """Its number."""
-        return self._execution

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from protocell._broker.counter import Counter
+from protocell._broker.hooks import Hooks
 from protocell._broker.runtime import Runtime, of_this_process
 from protocell._catalogue.account import Prices, TokenAccount, account, prices
 from protocell._catalogue.catalogue import Catalogue
@@ -51,7 +52,9 @@ class Desk:
         self._view: View | None = None
         self._prices: Prices | None = None
         # Its own: functions that do not come back would take the threads of all other sandboxes.
+        self.budgets = tools.budgets
         self._threads = ThreadPoolExecutor(tools.limits.at_once, "protocell tool")
+        self.hooks = Hooks(tools, self.in_thread)
         weakref.finalize(self, self._threads.shutdown, wait=False, cancel_futures=True)
         weakref.finalize(self, tools.toolset.on_change(_forgetting(weakref.ref(self))))
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from protocell.tools.approval import Approval, ApprovalRequest, Approve
+from protocell._broker.hooks import called
+from protocell.tools.approval import Approval, ApprovalRequest
 from protocell.tools.errors import ToolError
 from protocell.tools.tool import Tool
+
+if TYPE_CHECKING:
+    from protocell._broker.desk import Desk
 
 _BY_RULE = "a rule of this sandbox denies it with these arguments"
 
@@ -16,25 +19,26 @@ _BY_RULE = "a rule of this sandbox denies it with these arguments"
 class Gate:
     """What one execution's calls have to pass."""
 
-    def __init__(self, approve: Approve | None, seconds: float) -> None:
-        self._approve = approve
+    def __init__(self, desk: Desk, seconds: float) -> None:
+        self._desk = desk
         self._seconds = seconds
         self._once: set[str] = set()
 
     async def pass_through(
-        self, tool: Tool, arguments: dict[str, Any], execution: int, call: int
+        self, tool: Tool, request: ApprovalRequest
     ) -> tuple[dict[str, Any], str]:
         """The arguments to call with, and the words for the log.
 
         Raises:
             ToolError: kind ``denied``; says by whom, and why.
         """
+        arguments = dict(request.arguments)
         decision = tool.permission.decide(arguments)
         if decision == "allow" or (decision == "ask_once" and tool.id in self._once):
             return arguments, "allowed"
         if decision == "deny":
             raise _denied(tool, _BY_RULE)
-        approval = await self._ask(tool, arguments, execution, call)
+        approval = await self._ask(tool, request)
         if not approval.allowed:
             raise _denied(tool, approval.reason or "it was asked for and denied")
         if decision == "ask_once":
@@ -48,23 +52,15 @@ class Gate:
         if tool.permission.decide(arguments) == "deny":
             raise _denied(tool, _BY_RULE)
 
-    async def _ask(
-        self, tool: Tool, arguments: dict[str, Any], execution: int, call: int
-    ) -> Approval:
-        if self._approve is None:
+    async def _ask(self, tool: Tool, request: ApprovalRequest) -> Approval:
+        approve = self._desk.approve
+        if approve is None:
             raise _denied(tool, "it needs an approval, and nobody is there to give one")
-        request = ApprovalRequest(
-            tool=tool.id,
-            description=tool.description,
-            arguments=arguments,
-            execution=execution,
-            call=call,
-        )
+        if isinstance(approve, str):
+            return Approval(allowed=approve == "allow", reason="all that is asked about is denied")
         try:
             async with asyncio.timeout(self._seconds):
-                said = self._approve(request)
-                if inspect.isawaitable(said):
-                    said = await said
+                said = await called(approve, request, self._desk.in_thread)
         except TimeoutError:
             raise _denied(tool, f"nobody decided within {self._seconds:g} s") from None
         except Exception as error:  # who cannot decide does not permit

@@ -18,7 +18,9 @@ from protocell_guest import values
 from protocell_guest.parcels import Parcel
 
 if TYPE_CHECKING:
+    from protocell._broker.clock import Clock
     from protocell._broker.counter import Counter
+    from protocell._broker.ledger import Ledger
     from protocell.tools.tool import Tool
 
 
@@ -36,6 +38,8 @@ class Work:
         self._sent: Parcel | None = None
         self._outcome: CallOutcome = "cancelled"
         self._asked = self._took = 0.0
+        self._clocks: tuple[Clock, ...] = ()
+        self._is_in_thread = False  # which nobody can cancel
         self._questions = 0  # that wait for a person now
         self._left = 0.0  # of the tool's own time, while they do
         self._size = 0
@@ -67,7 +71,7 @@ class Work:
 
     async def _run(self) -> Parcel:
         counter, request = self._counter, self._request
-        counter.check_budget(request)
+        counter.budgets.whole.begin()
         tools = await counter.desk.tools()
         tool = tools.get(request.tool)
         if tool is None:
@@ -80,15 +84,21 @@ class Work:
         asked = time.monotonic()
         try:
             said, self._approval = await counter.gate.pass_through(
-                tool, shown, counter.execution, request.number
+                tool, counter.asked(tool, shown, request)
             )
         finally:
             self._asked = time.monotonic() - asked
         if self._approval.endswith("arguments"):
             self._approved = said
             arguments = prepare(tool, said)
-        answer = await self._invoke(tool, arguments)
+        own = counter.budgets.of(tool.id)
+        own.begin()
+        await counter.desk.hooks.before(counter.asked(tool, said, request))
+        async with own.place():
+            answer = await self._invoke(tool, arguments)
         body = self._body(tool, answer)
+        counter.budgets.whole.give(len(body))
+        own.give(len(body))
         counter.desk.see(tool, answer.value)
         self._outcome = "ok"
         return body
@@ -108,19 +118,25 @@ class Work:
         )
 
     async def _invoke(self, tool: Tool, arguments: dict[str, Any]) -> Answer:
-        limit, clock = self._counter.desk.limits.call_seconds, self._counter.tools
+        limit = self._counter.budgets.call_seconds(tool.id)
+        self._clocks = (self._counter.budgets.whole.clock, self._counter.budgets.of(tool.id).clock)
         began = time.monotonic()
-        clock.start()
+        self._run_clocks()
         try:
             async with asyncio.timeout(limit) as self._timeout:
                 return await tool.invoke(arguments, self)
         except TimeoutError:
             if not self._timeout.expired():  # the tool's own
                 raise
-            text = f"{tool.id} had not answered after {limit:g} s, and was cancelled"
+            then = (
+                "it goes on, and may still have its effect"
+                if self._is_in_thread
+                else "was cancelled"
+            )
+            text = f"{tool.id} had not answered after {limit:g} s; {then}"
             raise ToolError(text, kind="timeout") from None
         finally:
-            clock.stop()
+            self._stop_clocks()
             self._took = time.monotonic() - began
 
     def _body(self, tool: Tool, answer: Answer) -> Parcel:
@@ -152,14 +168,16 @@ class Work:
             self._sent = values.pack(failure | {"data": None})
         return self._sent
 
-    def record(self) -> ToolCall:
-        """For the log."""
+    def record(self, ledger: Ledger | None = None) -> ToolCall:
+        """For the log, which is ``ledger``; without one, for somebody who only looks."""
         return ToolCall(
             number=self._request.number,
             server=self._server,
             tool=self._name,
-            arguments=self._logged(self._request.arguments),
-            approved_arguments=None if self._approved is None else self._logged(self._approved),
+            arguments=self._logged(self._request.arguments, ledger),
+            approved_arguments=None
+            if self._approved is None
+            else self._logged(self._approved, ledger),
             outcome=self._outcome,
             kind=self._kind,
             message=self._message,
@@ -172,12 +190,12 @@ class Work:
             result_tokens=self._scales.result,
             served=self._is_served,
             raw=self._request.raw,
-            body=self._counter.ledger.answer(self._sent),
+            body=None if ledger is None else ledger.answer(self._sent),
         )
 
-    def _logged(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _logged(self, arguments: Mapping[str, Any], ledger: Ledger | None) -> Mapping[str, Any]:
         redacted = self._counter.desk.redacted(self._request.tool, arguments)
-        return self._counter.ledger.arguments(redacted, self._request.weight)
+        return redacted if ledger is None else ledger.arguments(redacted, self._request.weight)
 
     # -- what the tool may do meanwhile (tools.tool.Call) -----------------------------------------
 
@@ -203,15 +221,26 @@ class Work:
         if self._questions == 1:
             self._left = (self._timeout.when() or 0.0) - asyncio.get_running_loop().time()
             self._timeout.reschedule(None)
-            self._counter.tools.stop()
+            self._stop_clocks()
 
     def _resume(self) -> None:
         self._questions -= 1
         if self._questions == 0:
-            self._counter.tools.start()
+            self._run_clocks()
             with contextlib.suppress(RuntimeError):  # the call is over
                 self._timeout.reschedule(asyncio.get_running_loop().time() + self._left)
 
     async def run_sync(self, work: Callable[[], Any]) -> Any:
         """In a thread of the sandbox's own."""
-        return await self._counter.desk.in_thread(work)
+        self._is_in_thread = True
+        done = await self._counter.desk.in_thread(work)
+        self._is_in_thread = False
+        return done
+
+    def _run_clocks(self) -> None:
+        for clock in self._clocks:
+            clock.start()
+
+    def _stop_clocks(self) -> None:
+        for clock in self._clocks:
+            clock.stop()

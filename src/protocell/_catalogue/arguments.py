@@ -18,6 +18,9 @@ _ORDER: tuple[Kind, ...] = (
     "keyword_only",
     "keywords",
 )
+_TEXT_IN_JSON = frozenset(
+    ("bytes", "date", "datetime", "time", "timedelta", "Decimal", "UUID", "None")
+)
 _STARS = {"variadic": "*", "keywords": "**"}
 
 Hint = Callable[[Parameter], str]
@@ -71,7 +74,18 @@ def _one(parameter: Parameter, hint: str, *, needs_default: bool) -> str:
     if parameter.kind in _STARS or (parameter.required and not needs_default):
         return text
     equals = " = " if text is not name else "="
-    return f"{text}{equals}{'...' if parameter.required else default_text(parameter.default)}"
+    return f"{text}{equals}{'...' if parameter.required else _default(parameter.default, hint)}"
+
+
+def _default(default: Any, hint: str) -> str:
+    """As ``default_text``, where the hint allows what that is; else three points, or empty bytes."""
+    kinds = {kind.strip() for kind in hint.split("|")}
+    if default is MISSING and hint and not kinds & {"None", "Any"}:
+        return "..."
+    # JSON has text in their place.
+    if isinstance(default, str) and kinds <= _TEXT_IN_JSON:
+        return "b''" if "bytes" in kinds and not default else "..."
+    return default_text(default)
 
 
 def default_text(default: Any) -> str:

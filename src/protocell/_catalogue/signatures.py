@@ -19,7 +19,7 @@ _SEEN = "seen, not promised"
 
 
 def signature(catalogue: Catalogue, tool: Tool) -> str:
-    """``github.create_issue(owner: str, title: str, body: str = None) -> dict  # Create an issue``."""
+    """``github.create_issue(owner: str, title: str, body: str = ...) -> dict  # Create an issue``."""
     return clip(
         f"{bare_signature(catalogue, tool)}{_comment(_notes(catalogue, tool))}", MOST_CHARACTERS
     )
@@ -40,7 +40,7 @@ def call(catalogue: Catalogue, tool: Tool) -> str:
     for parameter in ordered(tool.parameters):
         room = _HINT_OF_NEEDED if parameter.required else _HINT
         hint_text = hint_of(parameter_type(tool, parameter), room)
-        text = _HANDED.get(parameter.kind, f"{parameter.identifier}={{}}").format(hint_text)
+        text = _HANDED.get(parameter.kind, "{0}={1}").format(parameter.identifier, hint_text)
         (needed if parameter.required else optional).append(text)
     notes = _notes(catalogue, tool)
     if catalogue.returned(tool):
@@ -83,4 +83,4 @@ def _fitting(texts: list[str]) -> str:
 
 
 # By position, or any number of them: what cannot be written as a keyword.
-_HANDED = {"positional_only": "{}", "variadic": "*[{}]", "keywords": "**{{str: {}}}"}
+_HANDED = {"positional_only": "{1}", "variadic": "*{0}: {1}", "keywords": "**{0}: {1}"}

@@ -9,6 +9,7 @@ import typing
 if typing.TYPE_CHECKING:
     from protocell.tools.access import Tools
     from protocell.tools.approval import Approval, ApprovalRequest
+    from protocell.tools.budget import Budget
     from protocell.tools.errors import ToolError
     from protocell.tools.limits import ToolLimits
     from protocell.tools.permission import Permission
@@ -36,6 +37,7 @@ __all__ = [
     "Approval",
     "ApprovalRequest",
     "Audio",
+    "Budget",
     "Call",
     "Image",
     "Parameter",
@@ -60,6 +62,7 @@ __all__ = [
 _HOMES = {
     "protocell.tools.access": ("Tools",),
     "protocell.tools.approval": ("Approval", "ApprovalRequest"),
+    "protocell.tools.budget": ("Budget",),
     "protocell.tools.limits": ("ToolLimits",),
     "protocell.tools.errors": ("ToolError",),
     "protocell.tools.permission": ("Permission",),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from os import PathLike
-from typing import Any, Literal, Self, get_args
+from typing import Any, ClassVar, Literal, Self, get_args
 
-from protocell._fields import keep, names, quoted
+from protocell._fields import Settings, keep, names, quoted
+from protocell.calls import ToolCall
 from protocell.errors import PolicyError
-from protocell.tools.approval import Approve
+from protocell.tools.approval import ApprovalRequest, Approve
+from protocell.tools.budget import Budget
 from protocell.tools.limits import ToolLimits
 from protocell.tools.recording import Recording, refuse_no_recording, sources
 from protocell.tools.tool import Question, Reply
@@ -25,18 +27,28 @@ _MOST_TOKENS = 10_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tools:
+class Tools(Settings):
     """What ``Sandbox(tools=…)`` takes where a toolset alone does not say enough.
 
     Raises:
         PolicyError: a field is something else.
     """
 
+    required: ClassVar = ("toolset",)
+
     toolset: Toolset
     limits: ToolLimits = field(default_factory=ToolLimits)
     approve: Approve | None = None
-    """Decides about calls that a rule (``Toolset.permit``) says are to be asked about; sync or async.
-    None: these are denied."""
+    """Decides about calls that a rule (``Toolset.permit``) says are to be asked about: "allow", "deny", or a
+    function, async, or in a thread where it may wait for somebody. None: these are denied."""
+    before: Callable[[ApprovalRequest], Any] | None = None
+    """Hears of each call that is about to be made, as ``approve`` does, when that has allowed it. What it raises
+    is raised inside: the call is not made."""
+    after: Callable[[ToolCall], Any] | None = None
+    """Hears of each call that has come to its end; not of those that were cancelled. What it raises is raised
+    inside, in place of the answer."""
+    budgets: Mapping[str, Budget] = field(default_factory=dict)
+    """What one tool may use, by id (``github/create_issue``) or glob; each tool has its own."""
     ask: Ask | None = None
     """Answers what a tool asks in the middle of a call (MCP's elicitation). None: it is declined."""
     on_progress: Progress | None = None
@@ -81,8 +93,11 @@ class Tools:
             raise PolicyError(f"toolset is {self.toolset!r:.60}; allowed is a Toolset")
         if not isinstance(self.limits, ToolLimits):
             raise PolicyError(f"limits is {self.limits!r:.60}; allowed is ToolLimits(...)")
-        for called in ("approve", "ask", "on_progress"):
+        for called in ("ask", "on_progress", "before", "after"):
             _check_callable(called, getattr(self, called))
+        if self.approve not in ("allow", "deny"):
+            _check_callable("approve", self.approve, "'allow', 'deny', ")
+        keep(self, "budgets", _checked_budgets(self.budgets))
         keep(self, "redact", names("redact", self.redact))  # a bare string would redact nothing
         keep(self, "pinned", names("pinned", self.pinned))
         keep(self, "direct", names("direct", self.direct))
@@ -112,10 +127,21 @@ def as_tools(given: Tools | Toolset) -> Tools:
     return Tools(toolset=given)
 
 
-def _check_callable(name: str, function: object) -> None:
+def _checked_budgets(given: object) -> dict[str, Budget]:
+    """The same, the caller's own no more; raises PolicyError where that is something else."""
+    found: dict[Any, Any] = dict(given) if isinstance(given, Mapping) else {None: None}
+    if not all(type(name) is str and isinstance(each, Budget) for name, each in found.items()):
+        raise PolicyError(
+            f"budgets is {quoted(given)}; allowed is a mapping of tools to Budget(...), as in "
+            '{"github/*": Budget(calls=5)}'
+        )
+    return found
+
+
+def _check_callable(name: str, function: object, more: str = "") -> None:
     """Raises PolicyError where that cannot be called."""
     if function is not None and not callable(function):
-        raise PolicyError(f"{name} is {quoted(function)}; allowed is a function, or None")
+        raise PolicyError(f"{name} is {quoted(function)}; allowed is a function, {more}or None")
 
 
 def _check_budget(tokens: object) -> None:

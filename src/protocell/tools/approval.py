@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,4 +28,5 @@ class Approval:
     arguments: Mapping[str, Any] | None = None
 
 
-Approve = Callable[[ApprovalRequest], "Approval | bool | Awaitable[Approval | bool]"]
+Asked = Callable[[ApprovalRequest], "Approval | bool | Awaitable[Approval | bool]"]
+Approve = Literal["allow", "deny"] | Asked

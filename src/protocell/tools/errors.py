@@ -58,6 +58,15 @@ class ToolError(ProtocellError):
         self.data = data
 
 
+def name_tool(error: ToolError, server: str, tool: str) -> ToolError:
+    """Has the failure of a call say whose it is, as a function's does; what names its server stays."""
+    error.server, error.tool = server, tool
+    text = str(error)
+    if not text.startswith((f"the server {server} ", f"the service {server} ")):
+        error.args = (f"{server}/{tool}: {text}",)
+    return error
+
+
 def told(error: BaseException, arguments: Any = None) -> str:
     """``Type: message`` of an exception, as model-written code may read it; of a group, the leaves.
 

@@ -33,6 +33,8 @@ class ToolLimits(Settings):
     result_bytes: int = 256 * MIB
     """Of the value that one call gives."""
 
+    total_bytes: int = 4096 * MIB
+    """Of the values that all calls of one execution give."""
     log_bytes: int = 16 * MIB
     """Of what the calls of one execution gave, as far as ``Execution.tool_calls`` keeps it: it is what a
     retry is served from."""
@@ -56,5 +58,6 @@ _MOST = {
     "approval_seconds": 7 * 86_400.0,
     "argument_bytes": 1 << 31,
     "result_bytes": 1 << 31,
+    "total_bytes": 1 << 40,
     "log_bytes": 1 << 40,
 }

@@ -75,6 +75,10 @@ def of_call(error: BaseException, server: str, tool: str, *, ended: str) -> Tool
 def of_opening(error: BaseException, server: str, tool: str, *, ended: str) -> ToolError:
     """For what it raised before there was a call to make: whatever it is, the server is not there."""
     made = transport(server, ended, tool) if ended else _of(error, server, tool)
+    if made.kind == "tool":  # an error response to what every server of MCP answers
+        not_found = (made.data or {}).get("code") == mcp_types.METHOD_NOT_FOUND
+        what = "does not speak MCP" if not_found else "refuses to begin"
+        made = transport(server, f"{what} ({made})", tool)
     made.kind = "transport"
     return made
 

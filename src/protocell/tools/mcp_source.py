@@ -23,7 +23,7 @@ from pydantic_core import to_json
 
 from protocell.errors import PolicyError
 from protocell.tools import mcp_errors
-from protocell.tools.errors import ToolError
+from protocell.tools.errors import ToolError, name_tool
 from protocell.tools.mcp_connection import Connection
 from protocell.tools.mcp_http import LOST_SESSION
 from protocell.tools.mcp_target import target_of
@@ -101,9 +101,7 @@ class McpSource:
             async with asyncio.timeout(self._start_timeout):
                 listed = await connection.tools()
         except Exception as error:  # the SDK's, whatever it is
-            why = connection.why_ended
-            made = mcp_errors.of_opening(error, self.name, "", ended=why)
-            raise self._with_stderr(self._discreet(made, {})) from error
+            raise self._not_open(error, connection, "") from error
         self._tools = tools_of(self.name, listed, self._invoke)
         return self._tools
 
@@ -134,9 +132,7 @@ class McpSource:
             if is_new and self._tools is not None:
                 self._compare(await connection.tools())
         except Exception as error:  # as above
-            why = connection.why_ended
-            made = mcp_errors.of_opening(error, self.name, tool, ended=why)
-            raise self._with_stderr(self._discreet(made, {})) from error
+            raise self._not_open(error, connection, tool) from error
         return connection
 
     def _connect(self) -> Connection:
@@ -188,7 +184,8 @@ class McpSource:
             raise mcp_errors.transport(self.name, "ends each session at once", tool.name)
         raw = result.model_dump(by_alias=True, mode="json", exclude_unset=True)
         if result.is_error:
-            raise self._discreet(mcp_errors.refusal(raw, self.name, tool.name), arguments)
+            made = self._discreet(mcp_errors.refusal(raw, self.name, tool.name), arguments)
+            raise name_tool(made, self.name, tool.name)
         return answer_of(raw, tool.output_schema)
 
     async def _call(
@@ -208,7 +205,15 @@ class McpSource:
                 return None
             why = connection.why_ended
             made = mcp_errors.of_call(error, self.name, tool.name, ended=why)
-            raise self._discreet(made, arguments) from error
+            raise name_tool(self._discreet(made, arguments), self.name, tool.name) from error
+
+    def _not_open(self, error: Exception, connection: Connection, tool: str) -> ToolError:
+        made = mcp_errors.of_opening(error, self.name, tool, ended=connection.why_ended)
+        made = self._discreet(made, {})
+        if not tool:  # code inside may ask for the list too, so this is no path
+            made.args = (f"{made}; it is {self._target.label}",)
+        made.add_note(f"The server {self.name} is {self._target.where}.")
+        return self._with_stderr(made)
 
     def _discreet(self, error: ToolError, arguments: Mapping[str, Any]) -> ToolError:
         return mcp_errors.discreet(error, arguments) if self._target.is_here else error

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from os import PathLike, fspath
+from pathlib import PurePath
 from typing import Any, Protocol
 
 import httpx2
@@ -38,6 +39,14 @@ class Target(Protocol):
     def is_here(self) -> bool:
         """Whether it runs on this machine."""
 
+    @property
+    def label(self) -> str:
+        """Which one it is, for anybody: without paths, and without what may be secret."""
+
+    @property
+    def where(self) -> str:
+        """The same for the host, with paths; an argument, a user or a query may be a secret still."""
+
 
 class Command:
     """A server that talks on its standard input and output."""
@@ -60,6 +69,9 @@ class Command:
         self._cwd = None if cwd is None else fspath(cwd)
         self._answer_bytes = answer_bytes
         self._process: ServerProcess | None = None
+        program = self._command[0]
+        self.label = f"started with {PurePath(program).name or program}"
+        self.where = f"started with {program}" + (f" in {self._cwd}" if self._cwd else "")
 
     @property
     def stderr(self) -> str:
@@ -98,6 +110,9 @@ class Url:
         """Connects to nothing yet."""
         self._url = url
         self.is_here = _is_here(url)
+        parsed = httpx2.URL(url)
+        self.label = f"at {parsed.scheme}://{parsed.netloc.decode('ascii')}"
+        self.where = f"{self.label}{parsed.path}"
         self._headers = dict(headers or {})
         self._auth = auth
         self._answer_bytes = answer_bytes

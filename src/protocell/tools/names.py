@@ -16,6 +16,7 @@ import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
+from ipaddress import ip_address
 from typing import Protocol, TypeVar
 from urllib.parse import urlsplit
 
@@ -23,6 +24,8 @@ _NOT_A_WORD = re.compile(r"\W")
 _PYTHONS_OWN = frozenset(dir(builtins)) | sys.stdlib_module_names
 _WORDS = re.compile(r"[\W_]+")
 _NO_NAMES = frozenset({"mcp", "server", "api", "openapi", "www", "modelcontextprotocol"})
+_TRANSPORTS = frozenset({"sse", "http", "stream", "streamable", "v", "docs", "swagger", "spec"})
+"""Parts of a URL's path that say how, and not who; a version has lost its number already."""
 _RUNNERS = frozenset(
     {
         "npx",
@@ -127,15 +130,34 @@ def server_name(target: str | Sequence[str]) -> str:
     """
     words = target.split() if isinstance(target, str) else [str(word) for word in target]
     if len(words) == 1 and "://" in words[0]:
-        host = (urlsplit(words[0]).hostname or "").removeprefix("www.").split(".")
-        labels = [label for label in host[:-1] if label not in _NO_NAMES] or host[:1]
-        return identifier(labels[0]) if not labels[0].isdigit() else "server"
+        return _of_url(words[0])
     said = [word for word in words if not word.startswith("-") and _last(word) not in _RUNNERS]
     first = (said or words or [""])[0]
     parts = _telling(_last(first))
     if not parts and first.startswith("@"):  # of @playwright/mcp, only the scope tells
         parts = _telling(first.partition("/")[0])
     return identifier("_".join(parts) or "server")
+
+
+def _of_url(url: str) -> str:
+    """From its host; where that is an address, from the last part of its path that tells something."""
+    parts = urlsplit(url)
+    host = (parts.hostname or "").removeprefix("www.")
+    if host and not _is_address(host):
+        labels = host.split(".")
+        return identifier(([n for n in labels[:-1] if n not in _NO_NAMES] or labels)[0])
+    for part in reversed([_last(part) for part in parts.path.split("/")]):
+        if (words := _telling(part)) and not _TRANSPORTS.issuperset(words):
+            return identifier("_".join(words))
+    return "server"
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _telling(text: str) -> list[str]:

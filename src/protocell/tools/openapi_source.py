@@ -11,7 +11,7 @@ from urllib.parse import urljoin
 import httpx
 
 from protocell.errors import PolicyError
-from protocell.tools.errors import ToolError
+from protocell.tools.errors import ToolError, name_tool
 from protocell.tools.names import identifiers
 from protocell.tools.openapi_answer import answer_of
 from protocell.tools.openapi_auth import Auth, Credentials
@@ -119,7 +119,7 @@ class OpenApiSource:
                 response = await self._here().send(base, request)
             return answer_of(response, parameters, arguments)
         except ToolError as error:
-            error.tool, error.server = operation.name, self.name
+            name_tool(error, self.name, operation.name)
             raise
         except TimeoutError as error:
             what = f"the service {self.name} did not answer in time"

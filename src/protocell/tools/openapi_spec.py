@@ -85,8 +85,18 @@ async def _download(url: str, timeout: float) -> str:
                     raise PolicyError(f"the OpenAPI document has more than {MOST_SPEC_BYTES} bytes")
     except httpx.HTTPStatusError as error:
         status = error.response.status_code
-        raise ToolError(f"the OpenAPI document: HTTP {status}", kind="transport") from error
+        told = f"the OpenAPI document at {_origin(url)}: HTTP {status}"
+        raise ToolError(told, kind="transport") from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        what = type(error).__name__
-        raise ToolError(f"the OpenAPI document cannot be had ({what})", kind="transport") from error
+        told = f"the OpenAPI document at {_origin(url)} cannot be had ({type(error).__name__})"
+        raise ToolError(told, kind="transport") from error
     return body.decode("utf-8", "replace")
+
+
+def _origin(url: str) -> str:
+    """Of the URL what is no secret: a path, a user or a query may have a key in it."""
+    try:
+        parts = httpx.URL(url)
+    except httpx.InvalidURL:
+        return "a URL that is none"
+    return f"{parts.scheme}://{parts.netloc.decode('ascii')}"

@@ -7,7 +7,6 @@ asked over the way by which all calls are approved, so it waits, ends and is log
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -192,16 +191,15 @@ class _Approving:
         self._skills = skills
         self._approve = approve
 
-    async def __call__(self, request: ApprovalRequest) -> Approval | bool:
-        said: Approval | bool | Awaitable[Approval | bool]
+    def __call__(self, request: ApprovalRequest) -> Approval | bool | Awaitable[Approval | bool]:
         if request.tool == f"{SPACE}/{SAVE}" and self._skills.consent is not None:
-            said = self._skills.consent(self._request(request.arguments))
-        elif self._approve is not None:
-            said = self._approve(request)
-        else:
+            return self._skills.consent(self._request(request.arguments))
+        if self._approve is None:
             why = "it needs an approval, and nobody is there to give one"
             return Approval(allowed=False, reason=why)
-        return await said if inspect.isawaitable(said) else said
+        if isinstance(self._approve, str):
+            return self._approve == "allow"
+        return self._approve(request)
 
     def _request(self, arguments: Mapping[str, Any]) -> SkillRequest:
         about = about_of(arguments.get("about")) or About()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
+import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
@@ -67,6 +69,7 @@ class Toolset:
             PolicyError: the target or an option is wrong.
         """
         home: Any = _loaded("mcp_source")  # with the SDK
+        _refuse_unknown_options("mcp", options, home.McpSource)
         return cls._on(Supply(home.McpSource(name or server_name(target), target, **options)))
 
     @classmethod
@@ -80,6 +83,7 @@ class Toolset:
             PolicyError: the document or an option is wrong.
         """
         home: Any = _loaded("openapi_source")  # with httpx
+        _refuse_unknown_options("openapi", options, home.OpenApiSource)
         called = name or server_name(spec if isinstance(spec, str) else "service")
         return cls._on(Supply(home.OpenApiSource(called, spec, **options)))
 
@@ -107,6 +111,10 @@ class Toolset:
             supplies,
             lambda found: selection.merged((*self._choose(found), *other._choose(found))),
         )
+
+    def __radd__(self, other: int) -> Toolset:
+        """For ``sum``, which begins with 0."""
+        return self if other == 0 else NotImplemented
 
     def filter(self, *wanted: Pattern) -> Toolset:
         """Those that fit one of these: names, ``server/name``, globs, or predicates on the ``Tool``."""
@@ -257,6 +265,20 @@ def _loaded(name: str) -> ModuleType:
             missing=(error.name or name,),
             remedy=remedy,
         ) from error
+
+
+def _refuse_unknown_options(method: str, given: Iterable[str], source: type) -> None:
+    every = [
+        each.name
+        for each in inspect.signature(source).parameters.values()
+        if each.kind is each.KEYWORD_ONLY
+    ]
+    for name in (name for name in given if name not in every):
+        near = " or ".join(map(repr, difflib.get_close_matches(name, every)))
+        hint = f"did you mean {near}? The options" if near else "the options"
+        raise PolicyError(
+            f"Toolset.{method} has no option {name!r}; {hint} are name, {', '.join(every)}"
+        )
 
 
 def _refuse_equal_names(supplies: Iterable[Supply]) -> None:

@@ -29,6 +29,7 @@ from sys import _getframe
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from protocell_guest import skill_terms
+from protocell_guest.guest.tool_spaces import would_import
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -88,7 +89,8 @@ class ImportPolicy(NamedTuple):
         # "from xml import etree", where xml.etree is allowed and xml is not.
         if members and all(_covers(self.allow, member) for member in members):
             return
-        if not self._is_own(module.partition(".")[0]):
+        package = module.partition(".")[0]
+        if not (self._is_own(package) or would_import(package)):
             raise self.refusal(module, "allow_imports")
 
     def refusal(self, module: str, part: str) -> ImportError:

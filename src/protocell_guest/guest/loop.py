@@ -113,7 +113,7 @@ class Server:
         if "skills" in told:
             self._shelf = self._shelf or Shelf()
             self._shelf.put(told["skills"])
-        self._toolbox = Toolbox(told["cards"], self._shelf)
+        self._toolbox.put(told["cards"], self._shelf)
         self._interpreter.offer(self._toolbox.names(), told["cards"])
         self._send({"event": "tools", "id": request["id"]})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 from typing import TYPE_CHECKING, Any
 
-from protocell_guest.guest.toolbox import is_as_made
+from protocell_guest.guest.tool_spaces import is_as_made
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

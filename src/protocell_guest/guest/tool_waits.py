@@ -4,7 +4,7 @@ In a cell that has an ``await`` somewhere, models write ``log = git.log()`` and 
 ``calls = [git.show(c) for c in commits]`` and gather these.  Both look the same at the call.  So it is looked at what
 stands around it and what becomes of the name that it is stored under: what is awaited, or handed to ``gather`` and the
 like, is a call on its way; all else is a value, and waited for at once.  Where a call is not the code's own business
-(returned, yielded) nobody knows, and it stays both (``tool_calls``).
+(returned by a plain function, yielded) nobody knows, and it stays both (``tool_calls``).
 
 Only positions and names are read, of instructions as ``dis`` tells them, so this holds from CPython 3.11 on.
 """
@@ -14,6 +14,7 @@ from __future__ import annotations
 import builtins
 import dis
 from ast import PyCF_ALLOW_TOP_LEVEL_AWAIT
+from inspect import CO_COROUTINE
 from itertools import pairwise
 from linecache import getlines
 from types import CodeType
@@ -81,7 +82,8 @@ def is_awaited(caller: FrameType) -> bool:
     if code.co_name in _INLINE:
         return _is_awaited_outside(caller)
     if following.opname in _HANDED_ON:
-        return True
+        # Who awaits a coroutine has its value then, and does not await that again.
+        return not (code.co_flags & CO_COROUTINE and following.opname == "RETURN_VALUE")
     stored = _stored(following)
     return stored in uses.names if stored else bool(uses.names)
 
@@ -179,6 +181,8 @@ def _calls(
         span = at.get(each.offset)
         if span is None:
             continue
+        if each.opname == "LOAD_CONST":
+            continue
         if each.opname.startswith("LOAD_") and isinstance(each.argval, str):
             named[span.start] = each.argval, span.end
         elif each.opname.startswith("CALL"):
@@ -199,10 +203,10 @@ def _names(
         if other.opname == "GET_AWAITABLE":
             yield str(said[-1])
         elif other.opname != "GET_ITER":  # what is iterated over is a value; "*calls" is not
-            around = [span for span in calls if span.has(at[one.offset])]
-            smallest = min(around, key=_size, default=None)
-            # What begins where the call does is the function that is called.
-            if smallest in awaiting and smallest.start != at[one.offset].start:
+            place = at[one.offset]
+            # A call that begins here is one of this name or of its method, as in gather(*calls.values()).
+            around = [span for span in calls if span.has(place) and span.start != place.start]
+            if min(around, key=_size, default=None) in awaiting:
                 yield from map(str, said)
 
 

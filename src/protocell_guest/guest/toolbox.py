@@ -18,11 +18,12 @@ from protocell_guest.guest.skill_saving import saver
 from protocell_guest.guest.tool_calls import perform
 from protocell_guest.guest.tool_errors import NAMES, error_of
 from protocell_guest.guest.tool_line import Line
+from protocell_guest.guest.tool_spaces import Spaces
 from protocell_guest.skill_terms import SPACE
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import FrameType
 
     from protocell_guest.guest.skill_shelf import Shelf
@@ -57,11 +58,16 @@ class Toolbox:
 
     def __init__(self, cards: Sequence[Card], shelf: Shelf | None = None) -> None:
         """``shelf`` has the skills, where there can be any: their cards are among the others."""
-        self._cards = {card["id"]: card for card in cards}
-        self._shelf = shelf
+        self._spaces = Spaces(self.function)
         self._line: Line | None = None
         self.offered: dict[str, Any] = {}
         """What the code was told to find."""
+        self.put(cards, shelf)
+
+    def put(self, cards: Sequence[Card], shelf: Shelf | None = None) -> None:
+        """These are the tools from now on; functions that the code has kept of other ones can still be called."""
+        self._cards = {card["id"]: card for card in cards}
+        self._shelf = shelf
 
     def open(self, line: socket.socket, most_bytes: int) -> None:
         """An execution begins."""
@@ -83,7 +89,9 @@ class Toolbox:
                 found[card["name"]] = self.function(card)
         found |= tool_search.names(list(self._cards.values()))
         found |= tool_pages.names(self._begin, _bound, self._cards)
-        found |= {name: Namespace(self, name, cards) for name, cards in spaces.items()}
+        if self._shelf is not None:
+            spaces.pop(SPACE, None)  # the shelf has a package of that name
+        found |= self._spaces.put(spaces)
         self.offered = found | self._skills()
         if self._shelf is not None:
             self._shelf.offer(self.offered)
@@ -104,14 +112,18 @@ class Toolbox:
             return self.call(card, args, kwargs, sys._getframe(1))
 
         def raw(*args: Any, **kwargs: Any) -> Any:
-            """As the tool itself, with all that it gave, as it gave it."""
             return self.call(card, args, kwargs, sys._getframe(1), raw=True)
 
         tool.__name__ = card["name"]
         tool.__qualname__ = f"{card['space']}.{card['name']}"
         tool.__module__ = "__main__"
         tool.__doc__ = card["doc"]
-        tool.__signature__ = _signature(card)  # type: ignore[attr-defined]
+        signature = _signature(card)
+        tool.__signature__ = signature  # type: ignore[attr-defined]
+        raw.__qualname__ = f"{tool.__qualname__}.raw"
+        raw.__module__ = tool.__module__
+        raw.__doc__ = f"As {tool.__qualname__}, with all that the tool gave, as it gave it."
+        raw.__signature__ = signature.replace(return_annotation=_Hint("Any"))  # type: ignore[attr-defined]
         tool.raw = raw  # type: ignore[attr-defined]
         tool._card = card  # type: ignore[attr-defined]
         return tool
@@ -153,58 +165,6 @@ class Toolbox:
         if line is None:
             raise error_of({"kind": "transport", "message": _NOT_NOW, "tool": tool})
         return line
-
-
-class Namespace:
-    """The tools of one server; ``dir()`` lists them, ``help()`` tells of each."""
-
-    def __init__(self, toolbox: Toolbox, name: str, cards: Mapping[str, Card]) -> None:
-        self.__name__ = name
-        self._toolbox = toolbox
-        self._cards = cards
-        self._made: dict[str, Any] = dict(vars(self))
-        self._made["_made"] = self._made
-
-    def __getattr__(self, name: str) -> Any:
-        card = self._cards.get(name)
-        if card is None:
-            raise AttributeError(_unknown(self.__name__, name, self._cards), name=name, obj=self)
-        function = self._toolbox.function(card)
-        self.__dict__[name] = self._made[name] = function
-        return function
-
-    def __dir__(self) -> list[str]:
-        return sorted(self._cards)
-
-    def __iter__(self) -> Iterator[Callable[..., Any]]:
-        return (getattr(self, name) for name in sorted(self._cards))
-
-    def __len__(self) -> int:
-        return len(self._cards)
-
-    def __repr__(self) -> str:
-        return (
-            f"<{len(self._cards)} tools of {self.__name__}: {', '.join(sorted(self._cards)[:20])}>"
-        )
-
-
-def is_as_made(thing: object) -> bool:
-    """Whether it is a function, or a namespace of tools that has got no attributes of the code's.
-
-    The package of the skills is neither: its functions are not called as tools are.
-    """
-    if type(thing) is not Namespace:
-        return callable(thing)
-    made = thing._made
-    return all(made.get(name) is value for name, value in vars(thing).items())
-
-
-def _unknown(server: str, name: str, cards: Mapping[str, Card]) -> str:
-    import difflib  # noqa: PLC0415  (for this sentence alone)
-
-    near = difflib.get_close_matches(name, cards, n=3, cutoff=0.5)
-    hint = f"; did you mean {' or '.join(near)}?" if near else f"; see dir({server})"
-    return f"{server} has no tool {name!r}{hint}"
 
 
 def _signature(card: Card) -> inspect.Signature:

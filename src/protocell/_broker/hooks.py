@@ -1,0 +1,58 @@
+"""Calls what the caller of the sandbox gave to be called: who approves, and who hears of each call.
+
+What is no coroutine function runs in a thread: it may ask a person at a terminal, and the loop is not its own.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from protocell.calls import ToolCall
+from protocell.tools.access import Tools
+from protocell.tools.approval import ApprovalRequest
+from protocell.tools.errors import ToolError
+
+T = TypeVar("T")
+InThread = Callable[[Callable[[], T]], Awaitable[T]]
+
+
+async def called(function: Callable[[T], Any], about: T, in_thread: InThread[Any]) -> Any:
+    """What it returns, or what comes of awaiting that."""
+    is_async = inspect.iscoroutinefunction(function)
+    if not is_async and not inspect.iscoroutinefunction(type(function).__call__):
+        said = await in_thread(lambda: function(about))
+    else:
+        said = function(about)
+    return await said if inspect.isawaitable(said) else said
+
+
+class Hooks:
+    """``Tools.before`` and ``Tools.after``."""
+
+    def __init__(self, tools: Tools, in_thread: InThread[Any]) -> None:
+        self._before, self._after = tools.before, tools.after
+        self._in_thread = in_thread
+
+    async def before(self, request: ApprovalRequest) -> None:
+        """A call is about to be made.
+
+        Raises:
+            ToolError: it is not to be: what the hook raised, or that it failed.
+        """
+        if self._before is not None:
+            await self._hear("before", self._before, request)
+
+    async def after(self, record: Callable[[], ToolCall]) -> None:
+        """A call has come to its end; raises as ``before``: the code is not to have its answer."""
+        if self._after is not None:
+            await self._hear("after", self._after, record())
+
+    async def _hear(self, name: str, hook: Callable[[T], Any], about: T) -> None:
+        try:
+            await called(hook, about, self._in_thread)
+        except ToolError:
+            raise
+        except Exception as error:  # whoever cannot look does not permit
+            raise ToolError(f"{name}= failed ({type(error).__name__})", kind="denied") from error

@@ -1,0 +1,212 @@
+"""What the caller of a sandbox says about its calls: who approves, who hears of them, how much there is of each."""
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+
+from protocell.calls import ToolCall
+from protocell.errors import PolicyError
+from protocell.tools import Approval, ApprovalRequest, Budget, ToolError, ToolLimits, Tools, Toolset
+from tests.broker.conftest import Open
+
+
+def asking(toolset: Toolset) -> Toolset:
+    return toolset.permit({"host/echo": "ask"})
+
+
+def test_a_rule_can_stand_in_place_of_a_person(open_line: Open):
+    assert open_line(change=asking, approve="allow").tools["echo"](1) == 1
+
+    with pytest.raises(PermissionError, match="all that is asked about is denied"):
+        open_line(change=asking, approve="deny").tools["echo"](1)
+
+
+def test_who_approves_in_a_thread_holds_up_no_other_call(open_line: Open):
+    asked, decided = threading.Event(), threading.Event()
+
+    def approve(_request: ApprovalRequest) -> bool:
+        asked.set()
+        return decided.wait(20)
+
+    session = open_line(change=asking, approve=approve)
+    values: list[int] = []
+    waiting = threading.Thread(target=lambda: values.append(session.tools["echo"](1)))
+    waiting.start()
+    assert asked.wait(20)
+    assert session.tools["blocking"](4) == 5
+    decided.set()
+    waiting.join(20)
+
+    assert values == [1]
+
+
+def test_a_person_in_a_thread_has_a_time_limit_too(open_line: Open):
+    over = threading.Event()
+
+    def approve(_request: ApprovalRequest) -> bool:
+        return over.wait(20)
+
+    limits = ToolLimits(approval_seconds=0.05)
+    try:
+        with pytest.raises(PermissionError, match=r"nobody decided within 0\.05 s"):
+            open_line(limits, change=asking, approve=approve).tools["echo"](1)
+    finally:
+        over.set()
+
+
+def test_hooks_hear_of_each_call(open_line: Open):
+    heard: list[tuple[str, Any]] = []
+
+    def before(request: ApprovalRequest) -> None:
+        heard.append((request.tool, dict(request.arguments)))
+
+    async def after(call: ToolCall) -> None:
+        await asyncio.sleep(0)
+        heard.append((call.tool, call.outcome))
+
+    session = open_line(before=before, after=after)
+    session.tools["echo"](1)
+    with pytest.raises(RuntimeError, match="the disk is full"):
+        session.tools["fail"]("the disk is full")
+
+    assert heard == [
+        ("host/echo", {"value": 1}),
+        ("echo", "ok"),
+        ("host/fail", {"text": "the disk is full"}),
+        ("fail", "error"),
+    ]
+
+
+def test_a_hook_before_can_keep_a_call_from_being_made(open_line: Open):
+    def before(_request: ApprovalRequest) -> None:
+        raise ToolError("not on a Sunday", kind="denied")
+
+    session = open_line(before=before)
+    with pytest.raises(PermissionError, match="not on a Sunday"):
+        session.tools["echo"](1)
+
+    assert session.world.seen == []
+
+
+def test_a_hook_after_can_keep_an_answer_from_the_code(open_line: Open):
+    def after(call: ToolCall) -> None:
+        if call.result_bytes > 10:
+            raise ToolError("that is a secret", kind="denied")
+
+    session = open_line(after=after)
+    assert session.tools["echo"]("x") == "x"
+    with pytest.raises(PermissionError, match="that is a secret"):
+        session.tools["echo"]("a secret of some length")
+    session.finish()
+
+    assert [call.outcome for call in session.counter.calls] == ["ok", "error"]
+
+
+@pytest.mark.parametrize("name", ["before", "after"])
+def test_a_hook_that_fails_denies_and_tells_nothing(open_line: Open, name: str):
+    def hook(_about: Any) -> None:
+        raise ZeroDivisionError("of the host's own")
+
+    with pytest.raises(PermissionError, match=rf"^{name}= failed \(ZeroDivisionError\)$"):
+        open_line(**{name: hook}).tools["echo"](1)
+
+
+def test_a_tool_has_a_budget_of_calls(open_line: Open):
+    session = open_line(budgets={"host/echo": Budget(calls=2)})
+    session.tools["echo"](1)
+    session.tools["echo"](2)
+    with pytest.raises(
+        RuntimeError, match=r"^host/echo may make 2 calls, and this is one more; do"
+    ):
+        session.tools["echo"](3)
+
+    assert session.tools["blocking"](4) == 5
+    assert session.world.seen == [1, 2]
+
+
+def test_an_id_counts_before_globs_and_each_tool_has_its_own(open_line: Open):
+    session = open_line(budgets={"host/*": Budget(calls=1), "host/echo": Budget(calls=2)})
+    for _ in range(2):
+        session.tools["echo"](1)
+    session.tools["blocking"](1)
+    with pytest.raises(RuntimeError, match="host/blocking may make 1 calls"):
+        session.tools["blocking"](1)
+
+
+def test_a_tool_has_a_budget_of_bytes_and_so_has_the_execution(open_line: Open):
+    session = open_line(budgets={"host/echo": Budget(total_bytes=1_000)})
+    session.tools["echo"]("x" * 900)
+    with pytest.raises(RuntimeError, match="host/echo has been given 1804 bytes by its calls"):
+        session.tools["echo"]("x" * 900)
+
+    whole = open_line(ToolLimits(total_bytes=1_000))
+    whole.tools["blocking"](1)
+    with pytest.raises(RuntimeError, match="this execution has been given"):
+        whole.tools["echo"]("x" * 1_000)
+
+
+def test_a_tool_has_a_time_of_its_own(open_line: Open):
+    session = open_line(budgets={"host/stay": Budget(call_seconds=0.05)})
+    with pytest.raises(
+        TimeoutError, match=r"host/stay had not answered after 0\.05 s; was cancelled"
+    ):
+        session.tools["stay"]("one")
+
+    assert session.world.cancelled == ["one"]
+
+
+def test_calls_of_one_tool_wait_for_each_other(open_line: Open):
+    session = open_line(budgets={"host/echo": Budget(at_once=1)})
+
+    async def main() -> None:
+        await asyncio.gather(*(session.tools["echo"](n, seconds=0.01) for n in range(4)))
+
+    asyncio.run(main())
+
+    assert session.world.most_at_once == 1
+
+
+def test_what_nobody_can_cancel_is_told_as_that(open_line: Open):
+    over = threading.Event()
+
+    def slow() -> bool:
+        """Take some time."""
+        return over.wait(20)
+
+    def with_slow(toolset: Toolset) -> Toolset:
+        return toolset + Toolset.of(slow, name="more")
+
+    session = open_line(ToolLimits(call_seconds=0.05), change=with_slow)
+    try:
+        with pytest.raises(TimeoutError, match="it goes on, and may still have its effect"):
+            session.tools["call_tool"]("more/slow")
+    finally:
+        over.set()
+
+
+@pytest.mark.parametrize("budgets", [5, {"x": 5}, {5: Budget()}, [Budget()]])
+def test_what_is_no_budget_is_refused(budgets: Any):
+    with pytest.raises(PolicyError, match="allowed is a mapping of tools to Budget"):
+        Tools(toolset=Toolset(), budgets=budgets)
+
+
+@pytest.mark.parametrize(
+    "field", [{"calls": 0}, {"seconds": "1"}, {"at_once": True}, {"calls": 1.5}]
+)
+def test_what_is_no_bound_is_refused(field: dict[str, Any]):
+    with pytest.raises(PolicyError, match="allowed is a number above 0, or None"):
+        Budget(**field)
+
+
+def test_an_approval_with_other_arguments_is_in_the_log(open_line: Open):
+    async def approve(_request: ApprovalRequest) -> Approval:
+        return Approval(allowed=True, arguments={"value": 2})
+
+    session = open_line(change=asking, approve=approve)
+    assert session.tools["echo"](1) == 2
+    session.finish()
+
+    (call,) = session.counter.calls
+    assert (call.arguments, call.approved_arguments) == ({"value": 1}, {"value": 2})
