@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -110,7 +108,7 @@ def test_a_server_that_says_nothing_is_given_up():
             with pytest.raises(ToolError) as caught:
                 await session.source.start()
             assert (str(caught.value), caught.value.kind) == (
-                f"the server srv did not answer in time; it is started with {Path(sys.executable).name}",
+                "the server srv did not answer in time",
                 "transport",
             )
 
@@ -120,11 +118,11 @@ def test_a_server_that_says_nothing_is_given_up():
 @pytest.mark.parametrize(
     "command, text",
     [
-        (["/nowhere/at/all"], "could not be started (FileNotFoundError); it is started with all"),
-        (["/"], "could not be started (PermissionError); it is started with /"),
-        (["true"], "ended with exit status 0; it is started with true"),
-        (["sh", "-c", "kill -9 $$"], "was ended by signal 9; it is started with sh"),
-        (["cat"], "does not speak MCP (Method not found); it is started with cat"),
+        (["/nowhere/at/all"], "could not be started (FileNotFoundError)"),
+        (["/"], "could not be started (PermissionError)"),
+        (["true"], "ended with exit status 0"),
+        (["sh", "-c", "kill -9 $$"], "was ended by signal 9"),
+        (["cat"], "does not speak MCP (Method not found)"),
     ],
 )
 def test_a_server_that_does_not_start_is_told_without_paths(command: list[str], text: str):
@@ -145,9 +143,7 @@ def test_what_a_server_wrote_before_it_ended_is_a_note_for_the_host_and_not_in_t
         async with opened(["sh", "-c", "echo TOKEN is not set >&2; exit 3"]) as session:
             with pytest.raises(ToolError) as caught:
                 await session.source.tools()
-            assert str(caught.value) == (
-                "the server srv ended with exit status 3; it is started with sh"
-            )
+            assert str(caught.value) == ("the server srv ended with exit status 3")
             assert caught.value.__notes__ == [
                 "The server srv is started with sh.",
                 "The end of what srv wrote to standard error:\nTOKEN is not set",

@@ -82,13 +82,21 @@ def _run(stopper: Stopper, tools: Tools, ask: Callable[[Tools], Coroutine[Any, A
 
     async def run() -> T:
         # A signal that comes between two events is seen at once, and not with the next event.
-        asyncio.get_running_loop().add_reader(stopper.wake, stopper.look_up)
+        loop = asyncio.get_running_loop()
+        loop.add_reader(stopper.wake, stopper.look_up)
+        loop.set_exception_handler(_tell)
         try:
             return await ask(tools)
         finally:
             await tools.toolset.close()
 
     return asyncio.run(run())
+
+
+def _tell(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """As asyncio does; but a Ctrl-C that came in the midst of a task is raised, and need not be told as well."""
+    if not isinstance(context.get("exception"), KeyboardInterrupt):
+        loop.default_exception_handler(context)
 
 
 def _guarded(work: Callable[[Stopper, Screen], int]) -> int:

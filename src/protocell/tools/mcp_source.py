@@ -210,8 +210,7 @@ class McpSource:
     def _not_open(self, error: Exception, connection: Connection, tool: str) -> ToolError:
         made = mcp_errors.of_opening(error, self.name, tool, ended=connection.why_ended)
         made = self._discreet(made, {})
-        if not tool:  # code inside may ask for the list too, so this is no path
-            made.args = (f"{made}; it is {self._target.label}",)
+        # For the host alone: code inside may ask for the list too, and is not told what the server is.
         made.add_note(f"The server {self.name} is {self._target.where}.")
         return self._with_stderr(made)
 

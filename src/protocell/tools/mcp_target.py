@@ -6,7 +6,6 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from os import PathLike, fspath
-from pathlib import PurePath
 from typing import Any, Protocol
 
 import httpx2
@@ -40,12 +39,8 @@ class Target(Protocol):
         """Whether it runs on this machine."""
 
     @property
-    def label(self) -> str:
-        """Which one it is, for anybody: without paths, and without what may be secret."""
-
-    @property
     def where(self) -> str:
-        """The same for the host, with paths; an argument, a user or a query may be a secret still."""
+        """Which one it is, for the host; without arguments, user and query, which may be secrets."""
 
 
 class Command:
@@ -70,7 +65,6 @@ class Command:
         self._answer_bytes = answer_bytes
         self._process: ServerProcess | None = None
         program = self._command[0]
-        self.label = f"started with {PurePath(program).name or program}"
         self.where = f"started with {program}" + (f" in {self._cwd}" if self._cwd else "")
 
     @property
@@ -111,8 +105,7 @@ class Url:
         self._url = url
         self.is_here = _is_here(url)
         parsed = httpx2.URL(url)
-        self.label = f"at {parsed.scheme}://{parsed.netloc.decode('ascii')}"
-        self.where = f"{self.label}{parsed.path}"
+        self.where = f"at {parsed.scheme}://{parsed.netloc.decode('ascii')}{parsed.path}"
         self._headers = dict(headers or {})
         self._auth = auth
         self._answer_bytes = answer_bytes
