@@ -7,13 +7,14 @@
 PYTHON ?= python3
 VENV ?= .venv
 PYTEST ?=
-# What is run a second time as an ordinary user when `make test` is started by root.
+# What is run a second time as an ordinary user when `make test` is started by root; left out is what has the same way
+# through the kernel for everybody.
 USER_SUITES ?= tests/kernel tests/escape tests/faults tests/integration \
-	--ignore=tests/integration/test_notebooks.py --ignore=tests/integration/test_benchmarks.py \
-	--ignore=tests/integration/test_benchmarks_tools.py
+	$(addprefix --ignore=tests/integration/,test_notebooks.py test_benchmarks.py test_benchmarks_tools.py \
+	test_failing_servers.py test_tools_cli.py)
 # Further interpreters (make FURTHER="python3.12 python3.13" test), and what is run on them.
 FURTHER ?=
-FURTHER_SUITES ?= tests/kernel tests/escape
+FURTHER_SUITES ?= tests/kernel tests/escape --ignore=tests/escape/test_tool_floods.py
 export USER_SUITES FURTHER FURTHER_SUITES PYTHON
 
 BIN := $(VENV)/bin
