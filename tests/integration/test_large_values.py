@@ -18,6 +18,9 @@ SIZE = 100_000_000
 VALUE_MIB = SIZE / MIB
 ROWS = 300_000
 ROOM = 30  # MiB, for all else that happens
+# A buffer that grows has left smaller ones behind; below 32 MiB malloc keeps these, in a process that has freed such
+# large ones before (mallopt(3), M_MMAP_THRESHOLD).
+LEFT_BEHIND = 60
 
 
 class Store:
@@ -95,7 +98,7 @@ def test_large_arguments_are_not_copied_inside_and_are_one_value_on_the_host(
 
     assert len(store.value) == SIZE
     assert grown < ROOM
-    assert host.mib < copies * VALUE_MIB + ROOM
+    assert host.mib < copies * VALUE_MIB + ROOM + LEFT_BEHIND
 
 
 def test_a_list_of_many_rows_is_there_once_and_its_text_beside_it(sandbox: Sandbox, store: Store):
