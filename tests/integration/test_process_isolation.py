@@ -299,6 +299,7 @@ sorted(name for name in sys.modules
 
     assert [name for name in found if not name.startswith("protocell_guest.guest")] == [
         "protocell_guest.card_index",
+        *(f"protocell_guest.code_{name}" for name in ("calls", "names", "reach", "text")),
         "protocell_guest.content",
         "protocell_guest.foreign",
         "protocell_guest.forms",
@@ -310,6 +311,8 @@ sorted(name for name in sys.modules
         "protocell_guest.process_runner.supervisor",
         "protocell_guest.process_runner.usage",
         "protocell_guest.ranking",
+        "protocell_guest.returns",
+        "protocell_guest.skill_terms",
         "protocell_guest.tags",
         "protocell_guest.values",
         "protocell_guest.wire",
