@@ -95,7 +95,10 @@ def _run(stopper: Stopper, tools: Tools, ask: Callable[[Tools], Coroutine[Any, A
 
 def _tell(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """As asyncio does; but a Ctrl-C that came in the midst of a task is raised, and need not be told as well."""
-    if not isinstance(context.get("exception"), KeyboardInterrupt):
+    error = context.get("exception")
+    if isinstance(error, BaseExceptionGroup):
+        error = error.subgroup(KeyboardInterrupt) and KeyboardInterrupt()
+    if not isinstance(error, KeyboardInterrupt):
         loop.default_exception_handler(context)
 
 
