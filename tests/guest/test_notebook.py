@@ -1,5 +1,6 @@
 """What people know from notebooks works, and what needs a person, a terminal or a home says so."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -383,16 +384,31 @@ def test_a_script_that_fails_is_an_error_with_its_output():
     assert error.value.endswith("returned non-zero exit status 4.")
 
 
+NOTED = "import os, signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+
+
 def test_an_interrupt_ends_a_command():
-    interrupt = (
-        "import os, signal, threading\n"
-        "signal.signal(signal.SIGUSR1, signal.default_int_handler)\n"
-        "!kill -USR1 $$PPID; exec sleep 1000"
-    )
-    session = notebook(interrupt, "'alive'")
+    session = notebook(f"{NOTED}!kill -INT $$PPID; exec sleep 1000", "'alive'")
 
     assert session.errors == ["KeyboardInterrupt", None]
     assert session.texts[1] == "'alive'"
+
+
+def test_an_interrupt_in_the_middle_of_a_start_leaves_no_program_behind():
+    begin = """
+import subprocess
+class Slow(subprocess.Popen):
+    def _execute_child(self, *given):
+        super()._execute_child(*given)
+        os.write(2, b"%d" % self.pid)
+        signal.raise_signal(signal.SIGINT)
+subprocess.Popen, usual = Slow, subprocess.Popen
+"""
+    session = notebook(f"{NOTED}{begin}", "!exec sleep 1000", "subprocess.Popen = usual")
+
+    assert session.errors == [None, "KeyboardInterrupt", None]
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(session.stderr), 0)
 
 
 def test_scripts_and_commands_leave_no_thread_behind():

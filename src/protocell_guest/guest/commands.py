@@ -15,10 +15,12 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     Write = Callable[[str], object]
 
@@ -59,23 +61,48 @@ def run(
     """
     sinks = [out or _sink(sys.stdout, 1)]
     sinks.append(None if err == TOGETHER else err or _sink(sys.stderr, 2))
-    with tempfile.TemporaryFile() if text else open(os.devnull, "rb") as given:
-        if text:
-            given.write(text.encode("utf-8", "surrogateescape"))
-            given.seek(0)
-        process = subprocess.Popen(
-            command,
-            stdin=given,
-            stdout=sinks[0] and subprocess.PIPE,
-            stderr=subprocess.STDOUT if err == TOGETHER else sinks[1] and subprocess.PIPE,
-        )
-    with process:
-        try:
-            _pass_on(process, sinks)
-            return process.wait()
-        except BaseException:
+    process = None
+    try:
+        with (
+            tempfile.TemporaryFile() if text else open(os.devnull, "rb") as given,
+            _uninterrupted(),
+        ):
+            if text:
+                given.write(text.encode("utf-8", "surrogateescape"))
+                given.seek(0)
+            process = subprocess.Popen(
+                command,
+                stdin=given,
+                stdout=sinks[0] and subprocess.PIPE,
+                stderr=subprocess.STDOUT if err == TOGETHER else sinks[1] and subprocess.PIPE,
+            )
+        _pass_on(process, sinks)
+        return process.wait()
+    except BaseException:
+        if process is not None:
             _end(process)
-            raise
+        raise
+    finally:
+        if process is not None:
+            with process:  # closes its pipes, and waits
+                pass
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """An interrupt comes after this: in the middle of a start nobody would know the program, and nobody end it."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is None or threading.current_thread() is not threading.main_thread():
+        yield  # nobody could put that handler back; other threads get no signals
+        return
+    came = []
+    signal.signal(signal.SIGINT, lambda number, _frame: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if came:
+            signal.raise_signal(signal.SIGINT)
 
 
 def output_of(command: Sequence[str]) -> tuple[int, str]:
