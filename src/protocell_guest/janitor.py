@@ -6,7 +6,9 @@ Forked from the zygote before anything is preloaded, in a session of its own, wi
 the zygote's pidfd, which becomes readable when the zygote ends, however it ends.  The sandboxes go
 with the zygote (their inits asked for SIGKILL at its end); a cgroup can be removed as soon as its
 last process has been reaped, for which the kernel has no notification on cgroup v1: so it is tried
-again for a while.  What is still there after that is swept by the next zygote's start.
+again for a while.  What is still there after that is swept by the next zygote's start, and by its
+janitor where that was too early: where a zygote and its janitor were killed, the sandboxes may still
+be dying when the next one comes.
 """
 
 from __future__ import annotations
@@ -14,12 +16,16 @@ from __future__ import annotations
 import os
 import select
 import time
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from protocell_guest.kernel import cgroups
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _PATIENCE_SECONDS = 10.0
-_PAUSE_SECONDS = 0.01
+_FIRST_PAUSE_SECONDS = 0.01
+_LONGEST_PAUSE_SECONDS = 0.1
 
 
 def fork(hierarchy: cgroups.Hierarchy) -> None:
@@ -45,12 +51,17 @@ def _keep_only(descriptor: int) -> None:
 
 
 def _watch(owner: int, pid: int, hierarchy: cgroups.Hierarchy) -> NoReturn:
+    _sweep(hierarchy, lambda: bool(cgroups.stale(hierarchy)))
     select.select([owner], [], [])
-    deadline = time.monotonic() + _PATIENCE_SECONDS
     # Not until something was removed: that may be another zygote's, or ours in one tree of several.
-    while time.monotonic() < deadline:
-        cgroups.sweep(hierarchy)
-        if not cgroups.has_groups_of(hierarchy, pid):
-            break
-        select.select([], [], [], _PAUSE_SECONDS)  # nothing tells when the last process is reaped
+    _sweep(hierarchy, lambda: cgroups.has_groups_of(hierarchy, pid))
     os._exit(0)
+
+
+def _sweep(hierarchy: cgroups.Hierarchy, is_something_left: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    pause = _FIRST_PAUSE_SECONDS
+    while is_something_left() and time.monotonic() < deadline:
+        cgroups.sweep(hierarchy)
+        select.select([], [], [], pause)  # nothing tells when the last process is reaped
+        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)

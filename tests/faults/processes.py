@@ -43,7 +43,8 @@ def inits_of(zygote: int) -> list[int]:
 
 def janitors_of(zygote: int) -> list[int]:
     """Its child that is in no sandbox."""
-    return [pid for pid in children_of(zygote) if not is_in_a_sandbox(pid)]
+    found = [pid for pid in children_of(zygote) if not is_in_a_sandbox(pid)]
+    return [pid for pid in found if not is_gone(pid)]  # a sandbox that has ended is in none
 
 
 def children_of(parent: int) -> list[int]:
@@ -103,6 +104,13 @@ def cgroups_of(zygote: int) -> list[str]:
         for folder, names, _ in os.walk("/sys/fs/cgroup")
         for name in names
         if name.startswith(f"protocell-{zygote}-")
+    ]
+
+
+def leaves_of(zygote: int) -> list[str]:
+    """The cgroup folders of its sandboxes."""
+    return [
+        entry.path for group in cgroups_of(zygote) for entry in os.scandir(group) if entry.is_dir()
     ]
 
 

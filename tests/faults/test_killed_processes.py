@@ -2,8 +2,10 @@
 
 import os
 import signal
+import subprocess
 import threading
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from tests.faults.processes import (
     is_gone,
     janitors_of,
     kill,
+    leaves_of,
     wait_for,
     zygote_of,
 )
@@ -206,6 +209,26 @@ def test_what_a_killed_janitor_left_is_swept_by_the_next_start():
 
     assert run_code("1 + 1", policy=first).text == "2"
     wait_for(lambda: not cgroups_of(zygote), "the sweep")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_what_could_not_be_removed_at_a_start_is_removed_as_soon_as_it_can_be():
+    """A zygote and its janitor are killed, and something of it is still ending when the next one starts."""
+    policy = Policy(environment=Environment(ready=0, preload=("json.decoder",)))
+    with Sandbox(policy) as sandbox, subprocess.Popen(["cat"], stdin=subprocess.PIPE) as late:
+        sandbox.run_code("1")
+        zygote = zygote_of(policy).pid
+        for leaf in leaves_of(zygote):
+            Path(leaf, "cgroup.procs").write_text(str(late.pid))
+        (janitor,) = janitors_of(zygote)
+        kill(janitor)
+        kill(zygote)
+        wait_for(lambda: is_gone(janitor) and is_gone(zygote), "their ends")
+
+        assert run_code("1 + 1", policy=policy).text == "2"
+        assert cgroups_of(zygote)
+        late.communicate()
+        wait_for(lambda: not cgroups_of(zygote), "the next janitor")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")

@@ -28,7 +28,7 @@ from protocell_guest.kernel import cgroup_leaf
 from protocell_guest.kernel.cgroup_leaf import Leaf, Usage, distinct
 from protocell_guest.kernel.cgroup_tree import REFUGE, Absent, Hierarchy, find
 
-__all__ = ["Absent", "Group", "Hierarchy", "Leaf", "Usage", "find", "open_group", "sweep"]
+__all__ = ["Absent", "Group", "Hierarchy", "Leaf", "Usage", "find", "open_group", "stale", "sweep"]
 
 _GROUP_NAME = re.compile(r"protocell-([0-9]{1,10})-([0-9]{1,20})")
 _LEAF_NAME = re.compile(r"box-[0-9]{1,20}")
@@ -118,17 +118,24 @@ def open_group(*, movable: Collection[int] = ()) -> Group | None:
 def sweep(hierarchy: Hierarchy) -> int:
     """Remove the directories of zygotes that are gone; returns how many were removed.
 
-    Only names that a zygote of ours makes are looked at, links are not followed, and the kernel
-    refuses to remove a cgroup that has a process in it.
+    The kernel refuses to remove a cgroup that has a process in it.
     """
-    removed = 0
+    return sum(map(_remove_group, stale(hierarchy)))
+
+
+def stale(hierarchy: Hierarchy) -> list[str]:
+    """The directories of zygotes that are gone.
+
+    Only names that a zygote of ours makes are looked at, and links are not followed.
+    """
+    found = []
     for place in distinct(hierarchy.places.values()):
         for name in _folders(place):
             owner = _GROUP_NAME.fullmatch(name)
             path = f"{place}/{name}"
             if owner and _is_gone(int(owner[1]), int(owner[2])) and not _is_held(path):
-                removed += _remove_group(path)
-    return removed
+                found.append(path)
+    return found
 
 
 def has_groups_of(hierarchy: Hierarchy, pid: int) -> bool:
