@@ -166,6 +166,8 @@ class Init:
             if life.is_due():
                 self._requests.look_at(life)
             life.nudge()
+            if life.is_waking:
+                self._requests.wake(life)
 
 
 def _send(door: socket.socket, reply: dict[str, Any], descriptors: Sequence[int]) -> None:

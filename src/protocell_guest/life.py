@@ -50,6 +50,7 @@ class Life:
     cpu_of_dead: float = 0.0  # seconds of what was collected
     watch: Watch = field(default_factory=Watch)
     nudges: int = 0
+    is_waking: bool = False  # a frozen copy that was not sent its signal yet
     end: dict[str, Any] | None = None  # what was told of it
 
     def tell(self, message: dict[str, Any], descriptors: Sequence[int] = ()) -> None:
@@ -64,7 +65,7 @@ class Life:
     def begin(self, pid: int, number: int) -> None:
         """It lives, as the answer to this request."""
         self.end = None
-        self.pid, self.number, self.nudges = pid, number, 0
+        self.pid, self.number, self.nudges, self.is_waking = pid, number, 0, False
         self.watch = Watch()
 
     def interrupt(self) -> None:
@@ -92,7 +93,7 @@ class Life:
         """Milliseconds until there is something to do by itself; None when nothing can happen."""
         if self.pid is None:
             return None
-        if self.nudges:
+        if self.nudges or self.is_waking:
             return _NUDGE_MILLISECONDS
         if not self.watch.used:
             return None

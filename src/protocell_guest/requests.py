@@ -124,13 +124,26 @@ class Requests:
         life.begin(pid, number)
         with contextlib.suppress(OSError):
             context.set_oom_score(self._ground.proc, pid, context.OOM_SCORE_OF_CODE)
-        for number_of_signal in (context.WAKE, signal.SIGCONT):
-            with contextlib.suppress(ProcessLookupError):  # then its end is told
-                os.kill(pid, number_of_signal)
+        self.wake(life)
         try:
             life.tell({"event": "resumed", "number": number}, [folder])
         finally:
             os.close(folder)
+
+    def wake(self, life: Life) -> None:
+        """Let a frozen copy go on; later, if the code has sent it the same signal and it did not take that yet.
+
+        Of two that wait only one is delivered (signal(7)), and it would not be the one that is init's.
+        """
+        life.is_waking = False
+        if life.pid is None:
+            return
+        with contextlib.suppress(ProcessLookupError):  # then its end is told
+            if self._household.table.has_pending(life.pid, context.WAKE):
+                life.is_waking = True
+            else:
+                os.kill(life.pid, context.WAKE)
+            os.kill(life.pid, signal.SIGCONT)
 
     def _be_careful(self, life: Life, _request: _Message) -> None:
         life.is_careful = True

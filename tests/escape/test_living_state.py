@@ -352,6 +352,12 @@ for pid in others:
     for number in (signal.SIGCONT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT, signal.SIGALRM, 40, 64):
         os.kill(pid, number)
 """
+PENDING = """
+for pid in others:
+    os.kill(pid, signal.SIGSTOP)
+    while "T (stopped)" not in open(f"/proc/{pid}/status").read(): pass
+    os.kill(pid, signal.SIGUSR2)
+"""
 FORGED = """
 for pid in others:
     for sender in (1, 0, os.getpid(), pid, -1): assert queue(pid, signal.SIGUSR2, sender) == 0
@@ -366,6 +372,7 @@ ATTACKS = {
         "for pid in others: os.kill(pid, signal.SIGSTOP); os.kill(pid, signal.SIGCONT)"
     ),
     "every signal": EVERY_SIGNAL,
+    "stopped, and the signal that wakes it pending": PENDING,
     "a signal with another sender in it": FORGED,
     "traced": TRACED,
     "its group": "for pid in others: attempt(os.killpg, pid, signal.SIGUSR2); attempt(os.setpgid, pid, os.getpid())",

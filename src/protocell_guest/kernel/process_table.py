@@ -100,6 +100,13 @@ class Table:
                 found[int(pid)] = Process(int(parent), int(session), dead, stopped, cpu)
         return found
 
+    def has_pending(self, pid: int, number: signal.Signals) -> bool:
+        """Whether such a signal, sent to the process as a whole, was not taken yet."""
+        for line in self._read(f"{pid}/status").splitlines():
+            if line.startswith(b"ShdPnd:"):
+                return bool(int(line.split()[1], 16) >> number - 1 & 1)
+        return False
+
     def resident(self, pids: Iterable[int]) -> int:
         """Bytes that these processes have in memory, shared pages each time."""
         return sum(self._resident(str(pid)) for pid in pids)
