@@ -137,6 +137,31 @@ def test_an_examination_that_is_ended_leaves_nothing_behind(
     assert not has_bait(tmp_path)
 
 
+def test_an_examination_that_is_killed_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with started("doctor", "--json") as process:
+        wait_for(lambda: list(tmp_path.glob("protocell-doctor-*/bait.txt")), "the doctor's file")
+        wait_for(lambda: has_started(process.pid), "what removes it")
+        process.kill()
+        process.wait(30)
+        wait_for(lambda: not has_bait(tmp_path), "the end of its folder")
+
+
+def has_started(doctor: int) -> bool:
+    """Whether the doctor has the process that code inside must not reach."""
+    children = Path(f"/proc/{doctor}/task/{doctor}/children").read_text().split()
+    return any("protocell-doctor-bait" in command_line(child) for child in children)
+
+
+def command_line(pid: str) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""  # it has ended
+
+
 def has_bait(folder: Path) -> bool:
     return any(name.startswith("protocell-doctor-") for name in os.listdir(folder))
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 VARIABLE = "PROTOCELL_DOCTOR_BAIT"
-_WAITS = "import sys; sys.stdin.read()"
+# It removes the folder as well: nobody else is left to do so where the doctor was killed.
+_WAITS = "import shutil, sys; sys.stdin.read(); shutil.rmtree(sys.argv[2], ignore_errors=True)"
 _MARK = "protocell-doctor-bait"
 NAMESPACES = ("user", "pid", "mnt", "net", "ipc", "uts")
 
@@ -77,9 +78,8 @@ def laid_out() -> Iterator[Bait]:
         os.set_inheritable(descriptor, True)  # noqa: FBT003  (it takes no keyword)
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         listener.settimeout(0)
-        process = stack.enter_context(
-            subprocess.Popen([sys.executable, "-I", "-c", _WAITS, _MARK], stdin=subprocess.PIPE)
-        )
+        waits = [sys.executable, "-I", "-c", _WAITS, _MARK, folder]
+        process = stack.enter_context(subprocess.Popen(waits, stdin=subprocess.PIPE))
         os.environ[VARIABLE] = secret
         stack.callback(os.environ.pop, VARIABLE, None)
         yield Bait(
