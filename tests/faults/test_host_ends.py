@@ -162,6 +162,15 @@ from protocell import *
 box = Sandbox(Policy(isolation="process"))
 box.run_code("1")
 """,
+    "isolation by a process, and a run in a daemon thread": f"""
+import threading
+from protocell import *
+begun = threading.Event()
+box = Sandbox(Policy(isolation="process"))
+run = lambda: box.run_code("{PAUSE}", on_stdout=lambda _: begun.set(), timeout=60)
+threading.Thread(target=run, daemon=True).start()
+begun.wait()
+""",
 }
 
 

@@ -123,8 +123,9 @@ class Lifecycle:
             started = time.monotonic()
             box = await self._launch()
             self._wait_seconds = time.monotonic() - started
-            # At exit a kernel sandbox ends with its zygote; a thread may be using its descriptors.
-            weakref.finalize(self, box.close).atexit = self.policy.isolation == "process"
+            weakref.finalize(self, box.close).atexit = False
+            if self.policy.isolation == "process":  # others end with their zygote
+                weakref.finalize(self, _close_at_exit, box, self._turns)
             try:
                 await self._settle(box)
                 origin = self._manner.origin
@@ -269,6 +270,12 @@ class Lifecycle:
                 return False
             self._bell.ring()
             return True
+
+
+def _close_at_exit(box: Box, turns: Turns) -> None:
+    """Unless a thread is using its descriptors: then its supervisor sees the end of this process, and ends it."""
+    if turns.try_take():
+        box.close()
 
 
 def kernel_box(box: Box, what: str) -> KernelBox:
