@@ -142,7 +142,7 @@ def test_an_examination_that_is_killed_leaves_nothing_behind(
 ):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     with started("doctor", "--json") as process:
-        wait_for(lambda: list(tmp_path.glob("protocell-doctor-*/bait.txt")), "the doctor's file")
+        wait_for(lambda: has_bait(tmp_path), "the doctor's folder")
         wait_for(lambda: has_started(process.pid), "what removes it")
         process.kill()
         process.wait(30)
