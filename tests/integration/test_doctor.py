@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,8 +17,11 @@ from protocell._layers import KERNEL_LAYERS
 from protocell.doctor import PROTECTS
 from protocell.doctor.bait import laid_out
 from protocell.doctor.checks import CHECKS
+from protocell.doctor.packages import unreadable
 from protocell.doctor.prelude import PRELUDE
+from protocell.environment import Environment
 from protocell.errors import SetupError, UnsupportedError
+from tests.faults.processes import python_with
 from tests.integration.commands import Done, protocell, run, started, wait_for
 
 REFUSING = str(Path(__file__).with_name("refusing.py"))
@@ -164,6 +168,25 @@ def command_line(pid: str) -> str:
 
 def has_bait(folder: Path) -> bool:
     return any(name.startswith("protocell-doctor-") for name in os.listdir(folder))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user is the same user inside")
+def test_packages_that_only_root_can_read_are_named_with_the_remedy():
+    with python_with("mine", "") as python:
+        environment = Environment(python=python, ready=0)
+        before = unreadable(frozenset(), environment)
+        packages = next(Path(python).parents[1].glob("lib/*/site-packages"))
+        Path(packages, "mine.py").chmod(0o600)
+        of_a_module = unreadable(frozenset(), environment)
+        packages.chmod(0o700)
+        of_a_folder = unreadable(frozenset(), environment)
+        remedy = of_a_folder.rpartition(". ")[2]
+        subprocess.run(shlex.split(remedy), check=True)
+
+        assert before == unreadable(frozenset(), environment) == ""
+        assert of_a_module.startswith(f"Code inside cannot read {packages}/mine.py, and")
+        assert of_a_folder.startswith(f"Code inside cannot read {packages}, and")
+        assert remedy == f"chmod -R a+rX {packages.parents[2]}"
 
 
 # -- where it does not -------------------------------------------------------------------------------

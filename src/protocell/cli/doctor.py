@@ -28,6 +28,8 @@ def show(*, as_json: bool) -> int:
     console.print(_table(report, remedies))
     for number, remedy in enumerate(remedies, start=1):
         console.print(f"Remedy {number}: {printable(remedy)}", soft_wrap=True)
+    if report.note:
+        console.print(printable(report.note), soft_wrap=True)
     console.print(_verdict(report), soft_wrap=True)
     return report.exit_code
 

@@ -7,7 +7,7 @@ import platform
 from dataclasses import replace
 
 from protocell._layers import KERNEL_LAYERS, NEVER_WAIVED
-from protocell.doctor import steps
+from protocell.doctor import packages, steps
 from protocell.doctor.bait import Bait, laid_out
 from protocell.doctor.report import PROTECTS, Report, Row, Trial
 from protocell.doctor.sandboxes import MEMORY_LAYERS, try_all
@@ -27,7 +27,8 @@ def examine() -> Report:
         while True:
             try:
                 rows = _try_all(bait, missing)
-                return _report(_with_memory_remedy(rows, findings))
+                report = _report(_with_memory_remedy(rows, findings))
+                return replace(report, note=packages.unreadable(frozenset(missing)))
             except UnsupportedError as error:
                 new = {layer: _missing(layer, error) for layer in error.missing}
                 if not new or new.keys() & (NEVER_WAIVED.keys() | missing.keys()):

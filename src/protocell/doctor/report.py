@@ -75,6 +75,8 @@ class Report:
     error: str = ""
     """Why there is no sandbox at all, in the words of the exception."""
     exit_code: int = 0
+    note: str = ""
+    """What is to be put right although every layer works."""
 
     @property
     def enforceable(self) -> bool:
@@ -87,6 +89,7 @@ class Report:
             "enforceable": self.enforceable,
             "machine": self.machine,
             "error": self.error,
+            "note": self.note,
             "layers": [
                 {
                     "layer": row.layer,
