@@ -21,6 +21,7 @@ from tools_play import PlayError, Static
 
 _PAGE = 50
 _SQL = "SELECT id, status, text FROM tickets"
+_Play = Callable[[Static], Awaitable[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +36,7 @@ class Task:
     """What is looked for, where the tools are not listed."""
     needed: Sequence[str]
     """Tools that have to be found so."""
-    static: Callable[[Static], Awaitable[str]]
+    static: _Play
     """Does it with single calls, and gives the answer."""
     programs: Callable[[Path], Sequence[str]]
     """Does it with code; paths in them begin with ``/data``."""
@@ -109,9 +110,8 @@ async def _pages_at_once(model: Static) -> str:
         f"{_SQL} ORDER BY id LIMIT {_PAGE} OFFSET {offset}"
         for offset in range(0, tools_data.TICKETS, _PAGE)
     ]
-    return _refunds(
-        await model.turn(*(("sqlite/read_query", {"query": query}) for query in queries))
-    )
+    pages = await model.turn(*(("sqlite/read_query", {"query": query}) for query in queries))
+    return _refunds(pages)
 
 
 async def _pages_in_turn(model: Static) -> str:
@@ -147,27 +147,27 @@ while last < {tools_data.TICKETS}:
     last = page[-1]["id"]
 print(count)"""
 
-PAGES = Task(
-    name=f"page through {tools_data.TICKETS:,} items, all pages asked for at once",
-    kind="worked",
-    request=f"{_TICKETS} by LIMIT and OFFSET.",
-    servers=("sqlite",),
-    searches=("read rows of the SQLite database with SQL",),
-    needed=("sqlite.read_query",),
-    static=_pages_at_once,
-    programs=lambda _: (_PAGE_PEEK, _AT_ONCE),
-    read=_as_printed,
-)
-CURSOR = Task(
-    name=f"page through {tools_data.TICKETS:,} items, each page after the one before",
-    kind="worked",
-    request=f"{_TICKETS}, each from the last id of the one before.",
-    servers=("sqlite",),
-    searches=("read rows of the SQLite database with SQL",),
-    needed=("sqlite.read_query",),
-    static=_pages_in_turn,
-    programs=lambda _: (_PAGE_PEEK, _IN_TURN),
-    read=_as_printed,
+
+def _paged(how: str, request: str, static: _Play, program: str) -> Task:
+    return Task(
+        name=f"page through {tools_data.TICKETS:,} items, {how}",
+        kind="worked",
+        request=f"{_TICKETS}{request}",
+        servers=("sqlite",),
+        searches=("read rows of the SQLite database with SQL",),
+        needed=("sqlite.read_query",),
+        static=static,
+        programs=lambda _: (_PAGE_PEEK, program),
+        read=_as_printed,
+    )
+
+
+PAGES = _paged("all pages asked for at once", " by LIMIT and OFFSET.", _pages_at_once, _AT_ONCE)
+CURSOR = _paged(
+    "each page after the one before",
+    ", each from the last id of the one before.",
+    _pages_in_turn,
+    _IN_TURN,
 )
 
 # -- copy a long document between two servers -----------------------------------------------------

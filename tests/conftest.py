@@ -9,7 +9,7 @@ import pytest
 
 from tests.claims import CLAIMS
 from tests.features import require
-from tests.leftovers import beforehand, left_behind
+from tests.leftovers import nothing_left_behind
 
 _NEEDS = {claim.id: claim.needs for claim in CLAIMS}
 # These start sandboxes or parts of one. Pure tests are spared the two looks at /proc.
@@ -53,11 +53,8 @@ def _nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     if parts[0] not in _FOLDERS_OF_LEFTOVERS:
         yield
         return
-    before = beforehand()
-    yield
-    left = left_behind(before)
-    if left:
-        pytest.fail("left behind:\n  " + "\n  ".join(left), pytrace=False)
+    with nothing_left_behind():
+        yield
 
 
 def _ids(item: pytest.Item, mark: str) -> list[str]:

@@ -10,6 +10,7 @@ janitor, and nothing else of theirs: the sandboxes kept ready are given up first
 for ready. A janitor is told from a sandbox by its pid namespace, which is ours.
 """
 
+import contextlib
 import gc
 import os
 import re
@@ -21,12 +22,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from protocell._boxes.zygote import Zygote
 
 Picture = frozenset[str]
 
 PATIENCE_SECONDS = 5.0
+# Nearly always it is the kernel that is not ready yet; a collection costs more than the rest of a small test.
+_LOOKS_AT_THE_KERNEL = 3
 _CGROUPS = Path("/sys/fs/cgroup")
 _OURS = "protocell"
 # A zygote's group; below it stands one for each sandbox (kernel/cgroups.py).
@@ -45,16 +50,29 @@ def beforehand() -> Picture:
     return picture() | {f"cgroup {folder}/{name}" for folder, name in _all_groups()}
 
 
+@contextlib.contextmanager
+def nothing_left_behind() -> Iterator[None]:
+    """Fail a test that leaves anything behind in this block, and say what."""
+    before = beforehand()
+    yield
+    left = left_behind(before)
+    if left:
+        pytest.fail("left behind:\n  " + "\n  ".join(left), pytrace=False)
+
+
 def left_behind(before: Picture, *, patience_seconds: float = PATIENCE_SECONDS) -> list[str]:
     """Return what is there and was not there before, after the kernel had its time."""
     deadline = time.monotonic() + patience_seconds
     _give_up_ready_sandboxes()
+    looks = 0
     while new := picture() - before:
         if time.monotonic() > deadline:
             return sorted(new)
-        # An exception kept alive by a cycle may hold a descriptor; that is no leak of ours.
-        gc.collect()
         threading.Event().wait(0.02)
+        looks += 1
+        if looks > _LOOKS_AT_THE_KERNEL:
+            # An exception kept alive by a cycle may hold a descriptor; that is no leak of ours.
+            gc.collect()
     return []
 
 

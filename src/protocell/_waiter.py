@@ -1,8 +1,9 @@
 """How the one implementation waits: blocking in a thread, or in an asyncio event loop.
 
-Everything in the host that may have to wait is a coroutine that waits in ``Waiter.wait`` and
+Everything in the host that may have to wait is a coroutine that waits through a ``Waiter`` and
 nowhere else.  With ``BlockingWaiter`` such a coroutine never suspends, so ``drive`` runs it to its
-end in one step; with ``AsyncioWaiter`` it suspends like any other.  No thread, no second copy.
+end in one step; with ``AsyncioWaiter`` it suspends like any other, and work that takes long is done
+in a thread of the loop's executor.  There is no second copy.
 """
 
 from __future__ import annotations

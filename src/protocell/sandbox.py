@@ -40,7 +40,7 @@ class Sandbox:
     ``envs`` and ``cwd`` are for all that runs here; a ``cwd`` in the workspace is made.  ``timeout`` is the
     sandbox's own time in seconds; ``metadata`` is only kept.  With ``checkpoints`` an interpreter that is
     ended goes on from a frozen copy of what it was before that execution (True: three are kept; or how many).
-    ``skills`` is a folder of functions that code finds beside its tools.
+    ``tools`` are functions of the host that the code can call, ``skills`` is a folder of functions beside them.
 
     Raises:
         PolicyError: an argument is wrong.
@@ -146,7 +146,7 @@ class Sandbox:
 
         ``context`` is one of this sandbox, or its id. ``timeout`` in seconds and ``envs`` are for this call. While
         other code runs there the call is refused, or waits for its turn (``wait=True``). The callbacks are called as
-        text, results and the error come.
+        text, results and the error come. Calls of tools that ``retry_of`` completed are served from its log.
 
         Raises:
             PolicyError: the arguments are wrong; nothing ran.

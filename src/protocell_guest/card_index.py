@@ -1,12 +1,14 @@
 """Finds tools among their cards, by what they do or by their names, for the host and for code inside alike.
 
 A card is plain JSON, one for each tool. Used here are "id" (``github/create-issue``), "space" and "name" (of the
-function: ``github.create_issue``), "head" (its signature as code, with the types that it needs), "doc" (its docstring).
+function: ``github.create_issue``), "head" (its signature as code, with the types that it needs), "doc" (its docstring),
+"parameters" and "open" (whether it may be given names that are not among its parameters).
 """
 
 from __future__ import annotations
 
 import builtins
+import re
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -21,7 +23,12 @@ if TYPE_CHECKING:
 # Functions of this module keep these builtins when the code assigns to builtins.len or the like.
 globals()["__builtins__"] = dict(vars(builtins))
 
+MOST_PARAMETERS = 500
+"""Of one card: a tool with as many may have others, which go by their original names."""
+ANY_NAME = "*"
+"""The name in the one card of a server that did not start: it stands for every name, and a call says why not."""
 _ARGUMENTS = "\n\nArgs:\n"
+_PLAIN = re.compile(r"str|int|float|bool|None|Literal\[[^|]*\]")
 
 
 class CardIndex:
@@ -68,6 +75,16 @@ class CardIndex:
 def path_of(card: Card) -> str:
     """How code names the function: ``github.create_issue``."""
     return f"{card['space']}.{card['name']}"
+
+
+def takes_other_names(card: Card) -> bool:
+    """Whether it may be given names that are not among its parameters, as far as the card knows."""
+    return bool(card["open"]) or len(card["parameters"]) >= MOST_PARAMETERS
+
+
+def takes_no_dict(parameter: Mapping[str, Any]) -> bool:
+    """Whether a dict cannot be meant for it: then a lone one is all arguments by name."""
+    return all(map(_PLAIN.fullmatch, str(parameter["hint"]).split(" | ")))
 
 
 def stub_of(card: Card) -> str:

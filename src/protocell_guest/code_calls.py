@@ -11,7 +11,13 @@ import ast
 import builtins
 from typing import TYPE_CHECKING, NamedTuple
 
-from protocell_guest.card_index import CardIndex, path_of
+from protocell_guest.card_index import (
+    ANY_NAME,
+    CardIndex,
+    path_of,
+    takes_no_dict,
+    takes_other_names,
+)
 from protocell_guest.code_names import binds_unseen, bound, handed_on, handed_to_loop
 from protocell_guest.code_reach import reached
 from protocell_guest.ranking import nearest
@@ -48,7 +54,6 @@ _NO_TOOL = "there is no tool "
 _NO_COROUTINE = (
     "a call of a tool gives its value: write x = {}(...), or await it where an event loop runs"
 )
-_PLAIN = ("str", "int", "float", "bool", "Literal[")
 
 
 class Checker:
@@ -135,9 +140,8 @@ class Checker:
                     yield from self._wrong_by_id(node)
 
     def _is_unknown(self, space: str, name: str) -> bool:
-        return (
-            space in self._spaces and name not in self._spaces[space] and not name.startswith("_")
-        )
+        known = self._spaces.get(space, {ANY_NAME: {}})
+        return name not in known and ANY_NAME not in known and not name.startswith("_")
 
     def _called(self, func: ast.expr, ours: set[str]) -> Card | None:
         if isinstance(func, ast.Attribute) and func.attr == "raw":
@@ -153,6 +157,8 @@ class Checker:
         match node.args:
             case [ast.Constant(value=str(name)), *rest] if len(rest) <= 1:
                 if (card := self._by_id.get(name)) is None:
+                    if f"{name.partition('/')[0]}/{ANY_NAME}" in self._by_id:
+                        return
                     yield self._no_tool(name, separator="/")
                 elif _is_plain(node):
                     given = _keys(rest[0]) if rest else []
@@ -208,7 +214,7 @@ def _single_misfits(card: Card, argument: ast.expr) -> Iterator[str]:
     parameters = card["parameters"]
     if isinstance(argument, ast.Dict):
         keys = _keys(argument)
-        if keys is None or (parameters and not parameters[0]["hint"].startswith(_PLAIN)):
+        if keys is None or (parameters and not takes_no_dict(parameters[0])):
             return  # perhaps it is meant as the first argument
         yield from _named_misfits(card, keys)
     elif isinstance(argument, ast.Constant | ast.JoinedStr | ast.List | ast.ListComp):
@@ -230,7 +236,7 @@ def _named_misfits(
             wrong.append(f"gets {name!r} twice")
         elif name in names:
             found.append(names[name])
-        elif not card["open"] and not _has(card, "keywords"):
+        elif not takes_other_names(card) and not _has(card, "keywords"):
             close = nearest(name, names, 1)
             hint = f" (did you mean {close[0]}?)" if close else ""
             wrong.append(f"has no parameter {name[:100]!r}{hint}")

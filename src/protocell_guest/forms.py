@@ -165,7 +165,7 @@ def _mapping(value: dict[Any, Any], form: Tagged, room: int) -> Any:
     if not all(type(key) is str for key in value):
         value = {_key(key, room): item for key, item in value.items()}
     inner = {key: _step(item, form, room) for key, item in value.items()}
-    if form is _PLAIN or (all(type(key) is str for key in inner) and not is_tag(inner)):
+    if isinstance(form, Plain) or (all(type(key) is str for key in inner) and not is_tag(inner)):
         return form.same(value, inner)
     return form.collection("$dict", [[_step(key, form, room), item] for key, item in inner.items()])
 

@@ -28,6 +28,8 @@ class World:
     cancelled: list[str] = field(default_factory=list)
     at_once: int = 0
     most_at_once: int = 0
+    met: asyncio.Condition = field(default_factory=asyncio.Condition)
+    came: int = 0
 
 
 def toolset_of(world: World) -> Toolset:
@@ -50,6 +52,14 @@ def toolset_of(world: World) -> Toolset:
         finally:
             world.cancelled.append(name)
 
+    async def meet(value: int, count: int) -> int:
+        """Give the value back when so many are there."""
+        async with asyncio.timeout(20), world.met:
+            world.came += 1
+            world.met.notify_all()
+            await world.met.wait_for(lambda: world.came % count == 0)
+        return value
+
     def blocking(value: int) -> int:
         """In a thread."""
         return value + 1
@@ -62,7 +72,7 @@ def toolset_of(world: World) -> Toolset:
         """Say no."""
         raise ValueError(text)
 
-    return Toolset.of(echo, stay, blocking, many, fail, name="host")
+    return Toolset.of(echo, stay, meet, blocking, many, fail, name="host")
 
 
 CARDS = [
@@ -71,6 +81,7 @@ CARDS = [
         "space": "host",
         "name": name,
         "flat": True,
+        "open": False,
         "doc": f"Do {name}.",
         "returns": "Any",
         "parameters": [
@@ -87,6 +98,7 @@ CARDS = [
     for name, parameters in {
         "echo": [("value", True), ("seconds", False)],
         "stay": [("name", True)],
+        "meet": [("value", True), ("count", True)],
         "blocking": [("value", True)],
         "many": [("count", True)],
         "fail": [("text", True)],

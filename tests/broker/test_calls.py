@@ -4,9 +4,14 @@ import asyncio
 import contextlib
 import importlib
 import inspect
+import linecache
 import pydoc
 import threading
+import warnings
+from ast import PyCF_ALLOW_TOP_LEVEL_AWAIT
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from types import CodeType
 from typing import Any
 
 import pytest
@@ -54,6 +59,8 @@ def test_a_call_in_any_shape_gives_the_value(open_line: Open, call: str):
         ("host.ecko(1)", AttributeError, "did you mean echo"),
         ("fail('the disk is full')", RuntimeError, "the disk is full"),
         ("echo(print)", ValueError, "arguments"),
+        ("call_tool('host/echo', {1: 2})", ValueError, "arguments have names"),
+        ("call_tool(echo, {'value': 1})", ValueError, "takes the tool's name first"),
     ],
 )
 def test_a_call_that_fails_raises_what_it_is(
@@ -90,16 +97,14 @@ result = asyncio.run(main())
 
 
 def test_calls_of_tasks_and_of_threads_overlap_on_the_host(open_line: Open):
-    session = open_line()
-    echo = session.tools["echo"]
+    meet = open_line().tools["meet"]
 
     async def all_of_them() -> Any:
-        return await asyncio.gather(*[echo(number, seconds=0.05) for number in range(8)])
+        return await asyncio.gather(*[meet(number, 8) for number in range(8)])
 
     assert asyncio.run(all_of_them()) == list(range(8))
-    assert session.world.most_at_once == 8
     with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(lambda number: echo(number, 0.05), range(8))) == list(range(8))
+        assert list(pool.map(lambda number: meet(number, 8), range(8))) == list(range(8))
 
 
 def test_a_call_that_nobody_can_await_is_made_at_once(open_line: Open):
@@ -125,6 +130,169 @@ result = asyncio.run(main())
     session.finish()
     assert session.world.cancelled == ["long"]
     assert [call.outcome for call in session.counter.calls] == ["cancelled", "ok"]
+
+
+def test_a_call_without_names_for_its_arguments_does_not_end_the_line(open_line: Open):
+    session = open_line()
+    with pytest.raises(ToolError):
+        run(session, "call_tool('host/echo', {1: 2})")
+
+    assert session.tools["echo"](3) == 3
+
+
+def test_a_lone_dict_is_all_arguments_of_a_tool_that_names_none(open_line: Open):
+    session = open_line()
+    free = [card | {"open": True, "parameters": []} for card in CARDS]
+    session.toolbox.put(free)
+
+    assert session.tools["echo"]({"value": 5}) == 5
+
+
+def test_a_call_that_was_given_up_says_so_to_who_awaits_it_again(open_line: Open):
+    code = """
+import asyncio
+async def main():
+    call = stay("long")
+    try:
+        await asyncio.wait_for(call, 0.05)
+    except TimeoutError:
+        await call
+asyncio.run(asyncio.wait_for(main(), 30))
+"""
+    with pytest.raises(ConnectionError, match="gave it up: call the tool once more"):
+        run(open_line(), code)
+
+
+def test_a_task_is_shown_without_waiting_for_its_call(open_line: Open):
+    session = open_line()
+    code = """
+import asyncio
+async def main():
+    tasks = [asyncio.create_task(stay("long")), asyncio.create_task(fail("no"))]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    return repr(tasks), tasks[1].exception()
+result = asyncio.run(main())
+"""
+    shown, _ = run(session, code)["result"]
+
+    assert shown.count("UnawaitedToolCall") == 2
+
+
+def test_threads_that_wait_for_the_same_call_all_have_its_value(open_line: Open):
+    session = open_line()
+    line = session.toolbox._line
+    assert line is not None
+    first = line.begin("host/echo", {"value": 1, "seconds": 0.2})
+    last = line.begin("host/echo", {"value": 2, "seconds": 0.4})  # whose thread reads for all
+    values: list[Any] = []
+    threads = [
+        threading.Thread(target=lambda one=one: values.append(line.wait(one)), daemon=True)
+        for one in (last, first, first, first)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+
+    assert values == [1, 1, 1, 2]
+
+
+def test_who_reads_in_a_loop_lets_a_thread_that_waits_read_on(open_line: Open):
+    session = open_line()
+    line = session.toolbox._line
+    assert line is not None
+    reply = line.begin("host/stay", {"name": "long"})
+    reply.has_thread = True  # that found the loop reading, and went to sleep
+    with contextlib.closing(asyncio.new_event_loop()) as loop:
+        line._read_in_loop(loop)
+
+    assert not reply._bell.locked()
+
+
+def test_a_line_that_broke_does_not_keep_a_loop_busy(open_line: Open):
+    session = open_line()
+    line = session.toolbox._line
+    assert line is not None
+
+    async def listen() -> None:
+        await session.tools["echo"](1)
+        assert len(line._loops) == 1
+        session.finish()
+        session.counter._line.close()
+        async with asyncio.timeout(30):
+            while line._loops:  # noqa: ASYNC110  (it is the loop itself that is looked at)
+                await asyncio.sleep(0)
+
+    asyncio.run(listen())
+
+
+def test_a_process_that_the_code_has_started_leaves_a_call_on_its_way_alone(
+    open_line: Open, monkeypatch: pytest.MonkeyPatch
+):
+    session = open_line()
+    line = session.toolbox._line
+    assert line is not None
+    reply = line.begin("host/echo", {"value": 1})
+    with monkeypatch.context() as child:
+        child.setattr(line, "_process", -1)
+        with pytest.raises(ConnectionError, match="from the process that runs the code"):
+            line.wait(reply)
+
+    assert line.wait(reply) == 1
+
+
+def without_positions(code: CodeType) -> CodeType:
+    """As Python compiles it with -X no_debug_ranges."""
+    inner = [
+        without_positions(each) if isinstance(each, CodeType) else each for each in code.co_consts
+    ]
+    return code.replace(co_linetable=b"", co_consts=tuple(inner))
+
+
+def test_code_that_cannot_be_read_may_await_its_calls(open_line: Open):
+    names = dict(open_line().tools)
+    code = """
+import asyncio
+async def main():
+    calls = [echo(number) for number in range(3)]
+    return await asyncio.gather(*calls)
+result = asyncio.run(main())
+"""
+    with contextlib.suppress(TypeError):  # whose traceback no one could show
+        exec(without_positions(compile(code, "<cell 1>", "exec")), names)
+
+    assert names.get("result") == [0, 1, 2]
+
+
+def test_in_code_with_very_many_names_a_value_is_a_value_as_well(open_line: Open):
+    many = "\n".join(f"    n{number} = {number}" for number in range(300))
+    code = f"""
+import asyncio
+async def main():
+{many}
+    value = echo([1])
+    calls = [echo(2)]
+    return type(value), await asyncio.gather(*calls)
+result = asyncio.run(main())
+"""
+
+    assert run(open_line(), code)["result"] == (list, [2])
+
+
+def test_a_cell_that_is_looked_at_as_a_whole_is_not_warned_of_again(
+    open_line: Open, monkeypatch: pytest.MonkeyPatch
+):
+    source = "import asyncio\nis_odd = 1 is 2\nvalue = echo(3)\nawait asyncio.sleep(0)\n"
+    lines = source.splitlines(keepends=True)
+    monkeypatch.setitem(linecache.cache, "<cell 1>", (len(source), None, lines, "<cell 1>"))
+    names = dict(open_line().tools)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        code = compile(source, "<cell 1>", "exec", PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        asyncio.run(eval(code, names))
+
+    assert names["value"] == 3
+    assert [each.category for each in told] == [SyntaxWarning]
 
 
 def test_what_still_runs_at_the_end_is_cancelled_and_told(open_line: Open):
@@ -317,19 +485,24 @@ def test_a_call_on_its_way_shows_its_value_and_nothing_else(open_line: Open):
     assert asyncio.run(look()) == ["[1]", "[1]", "[1]"]
 
 
-@pytest.mark.parametrize("fault", ["raises", "returns"])
-def test_an_approver_that_fails_denies_and_the_code_is_not_left_waiting(
-    open_line: Open, fault: str
-):
-    def approve(_request: ApprovalRequest) -> Any:
-        if fault == "raises":
-            raise ZeroDivisionError("of the host's own")
-        return "yes"
+def raise_one() -> Any:
+    raise ZeroDivisionError("of the host's own")
 
-    session = open_line(change=lambda tools: tools.permit({"host/echo": "ask"}), approve=approve)
-    with pytest.raises(
-        PermissionError, match=r"approve= (failed \(ZeroDivisionError\)|returned str)"
-    ):
+
+@pytest.mark.parametrize(
+    "decide, told",
+    [
+        (raise_one, r"approve= failed \(ZeroDivisionError\)"),
+        (lambda: "yes", "approve= returned str"),
+    ],
+)
+def test_an_approver_that_fails_denies_and_the_code_is_not_left_waiting(
+    open_line: Open, decide: Callable[[], Any], told: str
+):
+    session = open_line(
+        change=lambda tools: tools.permit({"host/echo": "ask"}), approve=lambda _request: decide()
+    )
+    with pytest.raises(PermissionError, match=told):
         session.tools["echo"](1)
 
     assert session.world.seen == []
@@ -352,15 +525,19 @@ def test_time_with_a_person_is_not_the_tools(open_line: Open):
 
 def test_a_call_that_nobody_awaited_holds_up_no_thread_that_waits(open_line: Open):
     session = open_line()
-    echo = session.tools["echo"]
+    echo, stay = session.tools["echo"], session.tools["stay"]
     forgotten: list[Any] = []
 
-    async def forget() -> None:
-        forgotten.append(echo("forgotten", seconds=5))
+    async def forget(*, is_wanted: bool) -> None:
+        call = stay("forgotten")
+        forgotten.append(call)
+        if is_wanted:
+            await call
 
-    asyncio.run(forget())
+    asyncio.run(forget(is_wanted=False))
+    assert [type(call) for call in forgotten] == [UnawaitedToolCall]
     with ThreadPoolExecutor(2) as pool:
-        assert list(pool.map(echo, [1, 2], [0.05, 0.2], timeout=4)) == [1, 2]
+        assert list(pool.map(echo, [1, 2], [0.05, 0.2], timeout=20)) == [1, 2]
 
 
 def test_an_imported_namespace_has_what_is_offered_later():

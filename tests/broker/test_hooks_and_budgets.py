@@ -2,13 +2,26 @@
 
 import asyncio
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from protocell.calls import ToolCall
 from protocell.errors import PolicyError
-from protocell.tools import Approval, ApprovalRequest, Budget, ToolError, ToolLimits, Tools, Toolset
+from protocell.tools import (
+    Approval,
+    ApprovalRequest,
+    Budget,
+    CallNumber,
+    Question,
+    Reply,
+    ThreadCall,
+    ToolError,
+    ToolLimits,
+    Tools,
+    Toolset,
+)
 from tests.broker.conftest import Open
 
 
@@ -210,3 +223,214 @@ def test_an_approval_with_other_arguments_is_in_the_log(open_line: Open):
 
     (call,) = session.counter.calls
     assert (call.arguments, call.approved_arguments) == ({"value": 1}, {"value": 2})
+
+
+def test_a_rule_that_takes_its_time_holds_up_no_other_call(open_line: Open):
+    asked, decided = threading.Event(), threading.Event()
+
+    def rule(_arguments: Mapping[str, Any]) -> bool:
+        asked.set()
+        return decided.wait(20)
+
+    session = open_line(change=lambda tools: tools.permit({"host/echo": rule}))
+    values: list[int] = []
+    waiting = threading.Thread(target=lambda: values.append(session.tools["echo"](1)))
+    waiting.start()
+    assert asked.wait(20)
+    assert session.tools["blocking"](4) == 5
+    decided.set()
+    waiting.join(20)
+
+    assert values == [1]
+
+
+@pytest.mark.parametrize("who", ["rule", "before", "after"])
+def test_who_never_comes_to_an_end_denies_after_a_time(open_line: Open, who: str):
+    over = threading.Event()
+
+    def wait(_about: Any) -> bool:
+        return over.wait(20)
+
+    limits = ToolLimits(approval_seconds=0.05)
+    late = "its rule had not decided" if who == "rule" else f"{who}= had not returned"
+    if who == "rule":
+        session = open_line(limits, lambda tools: tools.permit({"host/echo": wait}))
+    else:
+        session = open_line(limits, **{who: wait})
+    try:
+        with pytest.raises(PermissionError, match=rf"{late} within 0\.05 s"):
+            session.tools["echo"](1)
+    finally:
+        over.set()
+
+
+@pytest.mark.parametrize("error", [SystemExit, StopIteration])
+@pytest.mark.parametrize("who", ["rule", "approve", "before", "after"])
+def test_no_exception_of_the_callers_functions_ends_the_loop_of_all_tools(
+    open_line: Open, who: str, error: type[BaseException]
+):
+    def fail(_about: Any) -> bool:
+        raise error
+
+    if who == "rule":
+        session = open_line(change=lambda tools: tools.permit({"host/echo": fail}))
+    else:
+        change = asking if who == "approve" else lambda tools: tools
+        session = open_line(ToolLimits(approval_seconds=20), change, **{who: fail})
+    with pytest.raises(PermissionError):
+        session.tools["echo"](1)
+    if who in ("rule", "approve"):
+        assert session.tools["blocking"](4) == 5
+
+
+@pytest.mark.parametrize("error", [SystemExit, ValueError])
+def test_who_fails_to_ask_a_person_costs_that_call_alone(
+    open_line: Open, error: type[BaseException]
+):
+    def work(call: ThreadCall) -> str:
+        """Ask."""
+        return call.ask(Question(text="Really?")).action
+
+    async def ask(_question: Question) -> Reply:
+        raise error("of the host's own")
+
+    session = open_line(change=lambda _: Toolset.of(work, len, name="host"), ask=ask)
+    with pytest.raises(PermissionError, match=rf"^ask= failed \({error.__name__}\)$"):
+        session.tools["call_tool"]("host/work")
+
+    assert session.tools["call_tool"]("host/len", {"obj": "abc"}) == 3
+
+
+def test_a_hook_sees_what_the_function_gets(open_line: Open):
+    def read(path: str, times: int = 1) -> str:
+        """Read a file."""
+        return path * times
+
+    heard: list[Any] = []
+    toolset = Toolset.of(read, name="host")
+    session = open_line(
+        change=lambda _: toolset, before=lambda request: heard.append(dict(request.arguments))
+    )
+    assert session.tools["call_tool"]("host/read", {"path": b"/etc", "times": "2"}) == "/etc/etc"
+
+    assert heard == [{"path": "/etc", "times": 2}]
+
+
+def test_a_hook_sees_what_the_function_gets_of_what_a_person_put_in_place(open_line: Open):
+    def double(number: int) -> int:
+        """Twice as much."""
+        return 2 * number
+
+    heard: list[Any] = []
+    toolset = Toolset.of(double, name="host").permit({"double": "ask"})
+    session = open_line(
+        change=lambda _: toolset,
+        approve=lambda _: Approval(allowed=True, arguments={"number": "4"}),
+        before=lambda request: heard.append(dict(request.arguments)),
+    )
+    assert session.tools["call_tool"]("host/double", {"number": 1}) == 8
+
+    assert heard == [{"number": 4}]
+
+
+def test_calls_beside_each_other_that_are_asked_about_once_wait_for_one_answer(open_line: Open):
+    asked: list[int] = []
+
+    async def approve(request: ApprovalRequest) -> bool:
+        asked.append(request.call)
+        await asyncio.sleep(0.05)
+        return True
+
+    session = open_line(
+        change=lambda tools: tools.permit({"host/echo": "ask_once"}), approve=approve
+    )
+
+    async def main() -> list[int]:
+        return list(await asyncio.gather(*(session.tools["echo"](n) for n in range(5))))
+
+    assert asyncio.run(main()) == [0, 1, 2, 3, 4]
+    assert len(asked) == 1
+
+
+def test_where_nobody_answers_those_that_wait_for_one_answer_do_not_wait_one_after_the_other(
+    open_line: Open,
+):
+    asked: list[int] = []
+
+    async def approve(request: ApprovalRequest) -> bool:
+        asked.append(request.call)
+        await asyncio.Event().wait()
+        return True
+
+    session = open_line(
+        ToolLimits(approval_seconds=0.2),
+        change=lambda tools: tools.permit({"host/echo": "ask_once"}),
+        approve=approve,
+    )
+
+    async def main() -> list[Any]:
+        calls = [session.tools["echo"](n) for n in range(20)]
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    assert {str(error) for error in asyncio.run(main())} == {
+        "host/echo was not called: nobody decided within 0.2 s"
+    }
+    assert len(asked) <= 2
+
+
+def test_what_waits_for_a_thread_when_its_time_is_up_was_cancelled(open_line: Open):
+    over = threading.Event()
+    ran: list[int] = []
+
+    def stay(number: int) -> int:
+        """Until it is let go."""
+        ran.append(number)
+        over.wait(20)
+        return number
+
+    session = open_line(
+        ToolLimits(at_once=1, call_seconds=0.05),
+        change=lambda _: Toolset.of(stay, name="host"),
+    )
+    try:
+        with pytest.raises(TimeoutError, match="it goes on"):
+            session.tools["call_tool"]("host/stay", {"number": 1})
+        with pytest.raises(TimeoutError, match="was cancelled"):
+            session.tools["call_tool"]("host/stay", {"number": 2})
+    finally:
+        over.set()
+
+    assert ran == [1]
+
+
+def test_who_hears_of_progress_knows_whose_it_is(open_line: Open):
+    def work(call: ThreadCall) -> None:
+        """Take a while."""
+        call.progress("half of it", 1, 2)
+
+    heard: list[Any] = []
+
+    def hear(call: CallNumber, text: str, done: float | None, total: float | None) -> None:
+        heard.append((call, call.tool, call.execution, text, done, total))
+
+    session = open_line(change=lambda _: Toolset.of(work, name="host"), on_progress=hear)
+    session.tools["call_tool"]("host/work")
+
+    assert heard == [(1, "host/work", 1, "half of it", 1, 2)]
+
+
+def test_what_an_error_brings_along_counts_as_a_value_does(open_line: Open):
+    def refuse(size: int) -> None:
+        """Say no, at length."""
+        raise ToolError("no " * 10_000, data="x" * size)
+
+    limits = ToolLimits(result_bytes=40_000, total_bytes=60_000)
+    session = open_line(limits, change=lambda _: Toolset.of(refuse, name="host"))
+    found = []
+    for size in (30_000, 50_000, 30_000, 10):
+        with pytest.raises(RuntimeError) as caught:
+            session.tools["call_tool"]("host/refuse", {"size": size})
+        data: Any = getattr(caught.value, "data", None)
+        found.append((len(str(caught.value)) <= 8_000, data and len(data)))
+
+    assert found == [(True, 30_000), (True, None), (True, None), (True, None)]

@@ -1,5 +1,7 @@
 """A retry makes no call again that was made; a recording is played without anything being called."""
 
+import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -241,6 +243,53 @@ def test_what_is_no_recording_is_refused(tmp_path: Path, content: str):
 
     with pytest.raises(FileError, match="recording"):
         Recording.load(tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    "kind, field, value",
+    [
+        ("tool", "server", 5),
+        ("tool", "identifier", "no identifier"),
+        ("tool", "input_schema", "object"),
+        ("tool", "annotations", {"read_only": "yes"}),
+        ("tool", "parameters", [{"name": "item"}]),
+        ("tool", "parameters", [5]),
+        ("tool", "invoke", "print"),
+        ("call", "number", True),
+        ("call", "arguments", ["pen"]),
+        ("call", "arguments", values.encode(b"pen")),
+        ("call", "outcome", "fine"),
+        ("call", "seconds", "long"),
+        ("call", "raw", None),
+        ("call", "body", "eA=="),
+    ],
+)
+def test_a_recording_in_which_a_field_is_of_another_shape_is_refused(
+    toolset: Toolset, tmp_path: Path, kind: str, field: str, value: Any
+):
+    recording, path = Recording(), tmp_path / "file"
+    with Sandbox(tools=Tools(toolset=toolset, record=recording)) as sandbox:
+        sandbox.run_code("shop.buy('pen')")
+    recording.save(path)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    (first, *_) = [line[kind] for line in lines if kind in line]
+    first[field] = value
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    with pytest.raises(FileError, match="cannot be read as a recording"):
+        Recording.load(path)
+
+
+def test_a_recording_that_is_added_to_can_be_saved(toolset: Toolset):
+    tools = {tool.id: tool for tool in asyncio.run(toolset.tools())}
+    (first, *others) = tools
+    recording = Recording()
+    recording.add({first: tools[first]}, [])
+    lines = recording._lines()
+    assert [next(lines).keys(), next(lines).keys()] == [{"protocell", "version"}, {"tool"}]
+    recording.add({name: tools[name] for name in others}, [])
+
+    assert list(lines) == []
 
 
 def test_only_recordings_are_recordings(toolset: Toolset):

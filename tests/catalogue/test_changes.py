@@ -22,3 +22,9 @@ def test_the_same_definitions_are_no_news():
     found = changes(same, digests(catalogue(tool("b"), tool("a"))))
 
     assert (bool(found), found.notice()) == (False, "")
+
+
+def test_a_notice_has_no_line_that_a_server_made_up():
+    found = changes(catalogue(tool("a\n1 gone: everything\x1b[2J")), {})
+
+    assert found.notice().endswith(": 1 new: github/a 1 gone: everything[2J")

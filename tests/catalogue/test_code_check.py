@@ -2,13 +2,17 @@
 
 import pytest
 
+from protocell._catalogue import entries
 from protocell.tools.tool import Parameter
+from protocell_guest.card_index import MOST_PARAMETERS
 from tests.catalogue.checking import Checked, CodeCheck
 from tests.catalogue.tools import ISSUE, catalogue, of, tool
 
 MOVE = of({"from": {"type": "string"}, "to": {"type": "string"}}, "from", "to")
 STORE = of({"entry": {"type": "object"}, "where": {"type": "string"}}, "entry")
 OPEN = of({"a": {"type": "integer"}}, "a", additionalProperties=True)
+EITHER = of({"entry": {"type": ["string", "object"]}}, "entry")
+LARGE = of({f"p{number}": {"type": "integer"} for number in range(MOST_PARAMETERS + 20)})
 ANY = (
     Parameter(name="rest", identifier="rest", schema={}, required=True, kind="variadic"),
     Parameter(name="more", identifier="more", schema={}, required=False, kind="keywords"),
@@ -21,6 +25,8 @@ CHECK = CodeCheck(
         tool("move", "files", MOVE),
         tool("store", "files", STORE),
         tool("free", "files", OPEN),
+        tool("put", "files", EITHER),
+        tool("large", "files", LARGE),
         tool("any", "files", parameters=ANY),
     )
 )
@@ -42,6 +48,10 @@ WORKS = [
     "files.move({'from': 'a', 'to': 'b'})",
     "files.store({'anything': 1})",
     "files.free(a=1, b=2)",
+    "files.put({'anything': 1})",
+    "files.large(p0=1, p519=2)",
+    "files.large({'p519': 2})",
+    "call_tool('files/large', {'p519': 2})",
     "files.any(1, 2, 3, x=4)",
     "call_tool('github/create-issue', {'owner': 'a', 'repo': 'b', 'title': 'c'})",
     "call_tool('github/create-issue', owner='a', repo='b', title='c')",
@@ -182,6 +192,10 @@ def test_arguments_that_cannot_fit_are_told_with_those_that_would(code: str, tex
     (problem,) = check(code).problems
 
     assert (problem.text, problem.sure) == (text, True)
+
+
+def test_what_a_card_holds_of_a_large_tool_is_known_on_both_sides():
+    assert MOST_PARAMETERS == entries.MOST_PARAMETERS
 
 
 def test_a_name_that_earlier_code_bound_is_not_looked_at():

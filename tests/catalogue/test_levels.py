@@ -1,13 +1,14 @@
 """How much of the tools is shown at once."""
 
 import random
+from typing import Any
 
 import pytest
 
 from protocell._catalogue.catalogue import Catalogue
 from protocell._catalogue.levels import LEVELS, view
 from protocell._catalogue.tokens import Count, estimate
-from tests.catalogue.tools import catalogue, real, some, tool
+from tests.catalogue.tools import catalogue, of, real, some, tool
 
 
 def counted(text: str) -> Count:
@@ -94,6 +95,49 @@ def test_a_class_that_several_tools_have_stands_once():
     text = view(some("memory"), level="full", count=counted).text
 
     assert text.count("class Entity(TypedDict)") == 1
+
+
+def row(*keys: str) -> dict[str, Any]:
+    """The schema of a tool that takes a dict with these keys, called Row."""
+    properties = {key: {"type": "string", "description": "some text"} for key in keys}
+    return of({"row": {"$ref": "#/$defs/Row"}}, "row", **{"$defs": {"Row": of(properties, *keys)}})
+
+
+def test_the_class_of_a_dict_is_not_shown_as_if_it_were_a_tool():
+    add, drop = tool("add", schema=row("id")), tool("drop", schema=row("id"))
+    other = tool("add", "shop", row("price"))
+
+    text = view(catalogue(add, drop, other), count=counted).text
+
+    assert text.partition("```python\n")[2].removesuffix("\n```").splitlines() == [
+        "class Row(TypedDict):",
+        "    id: str  # some text",
+        "class github:  # call as github.add(...)",
+        "  def add(row: Row) -> Any: ...",
+        "  def drop(row: Row) -> Any: ...",
+        "class Row(TypedDict):",
+        "    price: str  # some text",
+        "class shop:  # call as shop.add(...)",
+        "  def add(row: Row) -> Any: ...",
+    ]
+
+
+def test_of_two_classes_of_one_name_each_function_has_its_own():
+    tools = [
+        tool(name, schema=row(key)) for name, key in (("a", "id"), ("b", "price"), ("c", "id"))
+    ]
+
+    lines = view(catalogue(*tools), count=counted).text.splitlines()
+
+    found = [line.strip() for line in lines if "def " in line or ": str" in line]
+    assert found == [
+        "id: str  # some text",
+        "def a(row: Row) -> Any: ...",
+        "price: str  # some text",
+        "def b(row: Row) -> Any: ...",
+        "id: str  # some text",
+        "def c(row: Row) -> Any: ...",
+    ]
 
 
 def test_no_tools_are_no_riddle():

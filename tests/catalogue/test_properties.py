@@ -154,14 +154,11 @@ def test_any_text_is_made_fit(text: str, most: int):
 
 
 @given(st.lists(JSON, max_size=5))
-def test_any_results_have_a_shape_that_is_kept_and_told(values: list[Any]):
+def test_any_results_have_a_shape_that_is_told(values: list[Any]):
     seen = Shape()
     for value in values:
         seen.see(value)
 
-    again = Shape.from_json(json.loads(json.dumps(seen.to_json())))
-
-    assert again.schema() == seen.schema()
     ast.parse(hint(seen.schema(), most=500))
 
 

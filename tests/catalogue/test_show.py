@@ -11,7 +11,7 @@ import pytest
 
 from protocell import catalogue
 from protocell._catalogue.choice import chosen
-from protocell._catalogue.specs import spec
+from protocell._catalogue.specs import spec, spec_name
 from protocell.catalogue import View, accept, description, direct_specs, execute_spec
 from protocell.errors import FileError, PolicyError
 from protocell.tools import Tool, Tools, Toolset
@@ -175,6 +175,18 @@ def test_direct_tools_have_static_specs_and_stay_in_the_view():
     # The model has its definition already: one line is enough.
     assert "\nshop.cancel(number: int) -> str  # Cancel an order\n" in view.text
     assert "  def order(number: int)" in view.text
+
+
+def test_no_two_direct_tools_have_one_name():
+    shown = made.catalogue(tool("b", "a__x"), tool("x__b", "a"), tool("_y", "c"), tool("y", "c_"))
+
+    names = {spec_name(shown, each): shown.path(each) for each in shown.tools}
+
+    assert sorted(names.values()) == ["a.x__b", "a__x.b", "c._y", "c_.y"]
+    assert [name for name, path in names.items() if name == path.replace(".", "__")] == [
+        "a__x__b",
+        "c___y",
+    ]
 
 
 def test_among_many_a_direct_tool_is_named_and_not_listed():

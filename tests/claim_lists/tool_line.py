@@ -41,7 +41,7 @@ CLAIMS = (
     ),
     Claim(
         id="tools.errors-tell-nothing",
-        sentence="No error of a call has a path of the host, a traceback, or a secret of a header or variable in it.",
+        sentence="No error of a call has a path of the host that the code did not name, a traceback or a secret in it.",
         source="issue: Code mode",
         attack=True,
     ),

@@ -78,28 +78,40 @@ def host(code: str) -> Any:
 # Who writes frames, and who calls functions: numbers go up, so it is one or the other.
 _BEGIN = "line.sendall(request(1, 'shop/begin')); answer()\n"
 _BEGIN_HONESTLY = "begin()\n"
-AMOUNTS = {
-    "100,000 tiny calls": _BEGIN
-    + _READ
-    + """
-for start in range(2, 100_000, 1000):
+# By how many MiB the host may grow: by next to nothing where each call is tiny, so that a call that is kept is found.
+AMOUNTS: dict[str, tuple[int, str]] = {
+    "40,000 tiny calls": (
+        24,
+        _BEGIN
+        + _READ
+        + """
+for start in range(2, 40_000, 1000):
     line.sendall(b"".join(request(start + n, number=n) for n in range(1000)))
 """,
-    "10,000 tiny calls, one after the other": _BEGIN_HONESTLY
-    + """
+    ),
+    "10,000 tiny calls, one after the other": (
+        24,
+        _BEGIN_HONESTLY
+        + """
 for number in range(10_000):
     try: order(number)
     except ToolError: pass
 """,
-    "a gigabyte of arguments": _BEGIN_HONESTLY
-    + """
+    ),
+    "a gigabyte of arguments": (
+        256,
+        _BEGIN_HONESTLY
+        + """
 text = "x" * 15_000_000
 for _ in range(70):
     try: shop.order(1, note=text)
     except ToolError: pass
 """,
-    "a gigabyte of arguments for calls that stay": _BEGIN
-    + """
+    ),
+    "a gigabyte of arguments for calls that stay": (
+        256,
+        _BEGIN
+        + """
 line.settimeout(2)
 body = json.dumps({"tool": "shop/stay", "arguments": {"note": "x" * 15_000_000}, "raw": False})
 try:
@@ -107,39 +119,52 @@ try:
         for each in parcels.Parcel(body.encode()).frames(number, b"c"): line.sendall(each)
 except TimeoutError: pass
 """,
-    "arguments of many items": _BEGIN_HONESTLY
-    + """
+    ),
+    "arguments of many items": (
+        128,
+        _BEGIN_HONESTLY
+        + """
 items = [[]] * 400_000
-for _ in range(12):
+for _ in range(6):
     try: call_tool("shop/order", number=items)
     except ToolError: pass
 """,
-    "calls whose answers nobody reads": _BEGIN
-    + """
+    ),
+    "calls whose answers nobody reads": (
+        24,
+        _BEGIN
+        + """
 line.settimeout(2)
 try:
     for number in range(2, 100_000): line.sendall(request(number, number=1))
 except TimeoutError: pass
 """,
-    "large answers that nobody reads": _BEGIN
-    + """
+    ),
+    "large answers that nobody reads": (
+        256,
+        _BEGIN
+        + """
 line.settimeout(2)
 try:
     for number in range(2, 140): line.sendall(request(number, "shop/large"))
     time.sleep(3)
 except TimeoutError: pass
 """,
-    "a length that is never filled": _BEGIN
-    + """
+    ),
+    "a length that is never filled": (
+        24,
+        _BEGIN
+        + """
 line.sendall(HEAD.pack(200_000, 2, b"c"))
 for _ in range(199): line.sendall(b" " * 1000)
 """,
+    ),
 }
 
 
 @pytest.mark.claim("tools.host-stays-bounded")
-@pytest.mark.parametrize("code", AMOUNTS.values(), ids=AMOUNTS)
-def test_the_hosts_memory_is_bounded_whatever_is_sent(code: str) -> None:
+@pytest.mark.parametrize("most, code", AMOUNTS.values(), ids=AMOUNTS)
+def test_the_hosts_memory_is_bounded_whatever_is_sent(most: int, code: str) -> None:
     flood = attack(code)
     status, broken, growth, kept, text, opened = host(
         f"""
@@ -161,7 +186,7 @@ def test_the_hosts_memory_is_bounded_whatever_is_sent(code: str) -> None:
     )
 
     assert (status, broken) == ("ok", [])
-    assert growth < 256 * MIB
+    assert growth < most * MIB
     assert kept < 64 * MIB
     assert text == ["[(0, 1), (10, 2), (20, 3), (30, 4), (40, 5)]"] * 2
     assert opened == 0
@@ -218,7 +243,7 @@ stay()
 """,
     "calls that block": """
 for _ in range(30): threading.Thread(target=block, daemon=True).start()
-while len(the_line()._waiting) < 30: pass
+while on_their_way() < 30: pass
 begin()  # after them, in the order in which they were sent
 block()
 """,
@@ -267,16 +292,7 @@ def test_the_calls_of_another_sandbox_are_answered_while_a_flood_goes_on(
 
 @pytest.mark.claim("tools.neighbours-feel-nothing")
 def test_a_flood_of_refused_calls_does_not_stop_the_clock_of_its_execution() -> None:
-    flood = attack(
-        _BEGIN
-        + _READ
-        + """
-number = 2
-while True:
-    line.sendall(b"".join(request(number + n, number=1) for n in range(1000)))
-    number += 1000
-"""
-    )
+    flood = attack(UNENDING["calls beyond the budget"])
     status, seconds = host(
         f"""
         with sandbox(calls=10) as hostile:

@@ -27,10 +27,14 @@ def shop() -> Shop:
     return Shop()
 
 
-@pytest.fixture
-def toolset(shop: Shop) -> Toolset:
+def tools_of(shop: Shop) -> Toolset:
     tools = Toolset.of(shop.order, shop.secret, shop.pay, shop.stay, name="shop")
     return tools.permit({"shop/secret": "deny"})
+
+
+@pytest.fixture
+def toolset(shop: Shop) -> Toolset:
+    return tools_of(shop)
 
 
 @pytest.fixture
@@ -40,6 +44,17 @@ def neighbour(toolset: Toolset) -> Iterator[Sandbox]:
         assert sandbox.run_code("order(3)['total']").text == "30"
         yield sandbox
         assert sandbox.run_code("order(4)['total']").text == "40"
+
+
+@pytest.fixture(scope="module")
+def two() -> Iterator[tuple[Sandbox, Sandbox]]:
+    """Two with the same tools, for attacks that cost an execution and leave its sandbox as it was."""
+    toolset = tools_of(Shop())
+    with Sandbox(tools=toolset) as sandbox, Sandbox(tools=toolset) as neighbour:
+        assert [each.run_code("order(3)['total']").text for each in (sandbox, neighbour)] == [
+            "30"
+        ] * 2
+        yield sandbox, neighbour
 
 
 # -- what is no call ----------------------------------------------------------------------------------
@@ -100,11 +115,10 @@ FORGED = {
 @pytest.mark.claim("tools.forged-calls")
 @pytest.mark.parametrize("code", FORGED.values(), ids=FORGED)
 def test_what_is_no_call_ends_the_line_of_its_own_execution(
-    code: str, toolset: Toolset, neighbour: Sandbox
+    code: str, two: tuple[Sandbox, Sandbox]
 ) -> None:
-    with Sandbox(tools=toolset) as sandbox:
-        execution = sandbox.run_code(attack(f"{code}\ntell(outcome(order, 1))"), timeout=20)
-        after = sandbox.run_code("order(2)['total']")
+    sandbox, _ = two
+    execution = sandbox.run_code(attack(f"{code}\ntell(outcome(order, 1))"), timeout=20)
 
     assert told(execution) == "ToolTransportError"
     assert execution.status == "ok"
@@ -118,7 +132,7 @@ def test_what_is_no_call_ends_the_line_of_its_own_execution(
     assert last.message.startswith("the code broke the line that its calls go over: ")
     assert last.message.isprintable()
     assert len(last.message) < 300
-    assert after.text == "20"
+    assert [each.run_code("order(2)['total']").text for each in two] == ["20", "20"]
 
 
 @pytest.mark.claim("tools.forged-calls")
@@ -145,6 +159,7 @@ for name in ("\\x1b[2J\\ud800/\\n\\u202e", "shop/\\r\\x07", "\\ud800" * 300):
         execution = sandbox.run_code(code)
 
     assert execution.error is None
+    assert len(execution.tool_calls) == 3
     for call in execution.tool_calls:
         assert str(call).isprintable()
         assert str(call).encode()
@@ -175,9 +190,10 @@ def test_descriptors_that_are_sent_along_reach_nobody(toolset: Toolset, shop: Sh
         "os.close(the_line()._line.fileno())",
         "os.dup2(os.open('/dev/null', os.O_RDWR), the_line()._line.fileno())",
         "a, b = socket.socketpair(); os.dup2(a.fileno(), the_line()._line.fileno()); b.close()",
-        "the_line()._sending = the_line()._reading = None",
-        "the_line()._count = -5",
-        "the_line()._waiting = 7",
+        "spoil(_sending=None, _reading=None)",
+        "spoil(_count=-5)",
+        "spoil(_replies=7)",
+        "the_line()._replies._waiting = 7",
         "the_line().__dict__.clear()",
         "import sys; [sys.modules.pop(name) for name in [*sys.modules] if 'tool' in name]",
         """
@@ -190,13 +206,13 @@ def test_a_guest_that_takes_our_end_over_harms_only_itself(
 ) -> None:
     with Sandbox(tools=toolset) as sandbox:
         broken = sandbox.run_code(
-            attack(f"{code}\ntry: order(1)\nexcept Exception: pass"), timeout=2
+            attack(f"{code}\ntell('spoilt')\ntry: order(1)\nexcept Exception: pass"), timeout=2
         )
         sandbox.run_code("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", timeout=2)
         # Whoever owns the interpreter owns what it says; a fresh one is the way back.
         last = [sandbox.run_code("order(2)['total']", timeout=10).text for _ in range(2)][-1]
 
-    assert broken.status in {"ok", "error", "timeout", "killed"}
+    assert told(broken) == "spoilt"
     assert last == "20"
 
 
@@ -326,19 +342,20 @@ for _ in range(20): order(0)  # until both are on their way
 @pytest.mark.claim("tools.bound-to-their-execution")
 def test_a_line_cannot_be_handed_to_another_sandbox(toolset: Toolset, neighbour: Sandbox) -> None:
     offer = """
-    for name in ("offer", chr(0) + "offer"):
-        server = socket.socket(socket.AF_UNIX)
+    servers = [socket.socket(socket.AF_UNIX) for _ in range(2)]
+    for server, name in zip(servers, ("offer", chr(0) + "offer")):
         server.bind(name)
         server.listen()
     """
     take = """
     import socket
-    names = ("offer", "/home/offer", chr(0) + "offer")
+    names = (os.path.abspath("offer"), chr(0) + "offer")
     tell([attempt(socket.socket(socket.AF_UNIX).connect, name) for name in names])
     """
     with Sandbox(tools=toolset) as sandbox:
         sandbox.run_code(attack(offer))
-        assert None not in told(neighbour.run_code(program(take)))
+        assert told(sandbox.run_code(program(take))) == [None, None]
+        assert told(neighbour.run_code(program(take))) == ["ENOENT", "ECONNREFUSED"]
 
 
 @pytest.mark.claim("tools.bound-to-their-execution")
@@ -408,30 +425,12 @@ order()
 import gc
 box = next(each for each in gc.get_objects() if type(each).__name__ == 'Toolbox')
 for card in box._cards.values(): card.update(id='shop/secret', parameters=[])
-shop.order()
+getattr(shop, 'order')()
 """,
     "the line itself": "the_line().wait(the_line().begin('shop/secret', {}))",
     "the line itself, raw": "the_line().wait(the_line().begin('shop/secret', {}, raw=True))",
-    "with arguments that it has not": "call_tool('shop/secret', {'permission': 'allow', 'force': True})",
-    **{
-        f"spelled {name!r}": f"call_tool({name!r})"
-        for name in (
-            "shop.secret",
-            "SHOP/SECRET",
-            "shop/secret ",
-            "shop/secret\0",
-            "shop//secret",
-            "/shop/secret",
-            "shop/../shop/secret",
-            "shop%2fsecret",
-            "\uff53hop/secret",
-            "secret",
-            "shop/s*",
-            "*",
-            "",
-            "shop/" + "x" * 295 + "/../secret",
-        )
-    },
+    # By a name that the code makes: what it writes down is looked at before it runs, which is no boundary.
+    "with arguments that it has not": "call_tool('shop' + '/secret', {'permission': 'allow', 'force': True})",
 }
 
 
@@ -445,13 +444,35 @@ def test_a_tool_that_is_denied_is_called_by_no_other_way(
 
     assert shop.secrets == 0
     assert execution.error is not None
-    assert execution.error.name in {
-        "ToolDeniedError",
-        "ToolNotFoundError",
-        "ToolValidationError",
-        "NameError",
-    }
-    assert all(call.outcome == "error" for call in execution.tool_calls)
+    assert execution.error.name in {"ToolDeniedError", "ToolValidationError"}
+    assert [(call.tool, call.outcome) for call in execution.tool_calls] == [("secret", "error")]
+
+
+SPELLINGS = (
+    *(
+        "shop.secret",
+        "SHOP/SECRET",
+        "shop/secret ",
+        "shop/secret\0",
+        "shop//secret",
+        "/shop/secret",
+    ),
+    *("shop/../shop/secret", "shop%2fsecret", "\uff53hop/secret", "secret", "shop/s*", "*", ""),
+    "shop/" + "x" * 295 + "/../secret",
+)
+
+
+@pytest.mark.claim("tools.host-decides")
+def test_a_tool_that_is_denied_is_called_by_no_other_spelling(toolset: Toolset, shop: Shop) -> None:
+    code = f"tell([outcome(call_tool, name) for name in {SPELLINGS!r}])"
+    with Sandbox(tools=toolset) as sandbox:
+        execution = sandbox.run_code(attack(code))
+
+    assert shop.secrets == 0
+    assert dict(zip(SPELLINGS, told(execution), strict=True)) == dict.fromkeys(
+        SPELLINGS, "ToolNotFoundError"
+    )
+    assert [call.kind for call in execution.tool_calls] == ["not_found"] * len(SPELLINGS)
 
 
 @pytest.mark.claim("tools.host-decides")
@@ -496,8 +517,8 @@ def test_a_budget_is_counted_by_the_host(numbers: str, toolset: Toolset, shop: S
     with Sandbox(tools=tools) as sandbox:
         kinds = told(sandbox.run_code(attack(code)))
 
-    assert len(shop.orders) <= 3
-    assert kinds.count("v") == len(shop.orders)
+    assert len(shop.orders) == 3
+    assert kinds.count("v") == 3
 
 
 @pytest.mark.claim("tools.host-decides")
@@ -567,7 +588,7 @@ def test_arguments_that_change_inside_while_somebody_decides_are_not_what_is_cal
     tags = ["books"]
     thread = threading.Thread(target=lambda: shop.pay("ann", 5, tags))
     thread.start()
-    while not the_line()._waiting: pass
+    while not on_their_way(): pass
     tags[:] = ["everything"]
     release()
     thread.join()

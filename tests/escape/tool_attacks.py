@@ -17,6 +17,14 @@ from protocell_guest.guest.tool_line import Line
 def the_line():
     return next(each for each in gc.get_objects() if type(each) is Line and each._is_open)
 
+def on_their_way():
+    return len(the_line()._replies._waiting)
+
+def spoil(**values):
+    for name, value in values.items():
+        assert hasattr(the_line(), name), name
+        setattr(the_line(), name, value)
+
 def frame(number, kind, body):
     return HEAD.pack(len(body), number, kind) + body
 

@@ -95,6 +95,8 @@ def test_what_cannot_be_known_is_said(takes: dict[str, Any], value: Any, words: 
         ({"anything": [1]}, ["anything"]),
         ({"errors": [], "data": [1]}, ["data"]),
         ({"data": {"Items": [1], "tags": []}}, ["data", "Items"]),
+        ({"errors": [], "data": {"items": [1]}}, ["data", "items"]),
+        ({"users": [1], "meta": {"warnings": []}}, ["users"]),
         ({"a": [1], "b": [2]}, None),
         ({"a": 1}, None),
         ("text", None),

@@ -17,6 +17,7 @@ from tests.guest.children import RunCells, Session
 
 FENCE = "The code was changed before it ran: the fence around it was taken off."
 DEDENTED = "The code was changed before it ran: its indentation was taken off."
+BOTH = "The code was changed before it ran: fence and indentation were taken off."
 TWICE = "The code was changed before it ran: it had been escaped twice."
 NOTHING = "nothing has run, because this would have failed:\n"
 
@@ -34,25 +35,23 @@ def traceback_of(session: Session) -> str:
 # -- what is around it ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "code, warning",
-    [
-        ("```python\nx = 6\nx * 7\n```", FENCE),
-        ("Here it is:\n```\nx = 6\nx * 7\n```\nIt computes 42.", FENCE),
-        ("x = 6\nx * 7\n```", FENCE),
-        ("x = 6\\nx * 7", TWICE),
-        ("```python\\nx = 6\\nx * 7\\n```", TWICE),
-        ("```python\n    x = 6\n    return x * 7\n```", None),
-    ],
-)
-def test_what_stands_around_code_is_taken_off_and_that_is_told(
-    run_cells: RunCells, code: str, warning: str | None
-):
-    session = run_cells(code)
+AROUND = {
+    "```python\nx = 6\nx * 7\n```": FENCE,
+    "Here it is:\n```\ny = 6\ny * 7\n```\nIt computes 42.": FENCE,
+    "z = 6\nz * 7\n```": FENCE,
+    "u = 6\\nu * 7": TWICE,
+    "```python\\nv = 6\\nv * 7\\n```": TWICE,
+    "```python\n    w = 6\n    return w * 7\n```": BOTH,  # but IPython takes indentation off by itself
+}
 
-    assert session.texts == ["42"]
-    assert len(session.outcomes[0].warnings) == 1
-    assert warning is None or warnings_of(session) == [[warning]]
+
+def test_what_stands_around_code_is_taken_off_and_that_is_told(run_cells: RunCells):
+    session = run_cells(*AROUND)
+
+    assert session.texts == ["42"] * len(AROUND)
+    *told, last = warnings_of(session)
+    assert [*told, [BOTH]] == [[warning] for warning in AROUND.values()]
+    assert last in ([BOTH], [FENCE])
     assert (session.stdout, session.stderr) == ("", "")
 
 
@@ -64,11 +63,10 @@ def test_that_indentation_was_taken_off_is_told_where_a_notebook_would_not_have_
     assert warnings_of(children.run_cells("  1", kind="plain")) == [[DEDENTED]]
 
 
-@pytest.mark.parametrize(
-    "code", ["'''\n```python\nx\n```\n'''", "1", "", "'a\\nb'", "# ```\n", "return 1"]
-)
-def test_code_that_parses_is_not_touched(run_cells: RunCells, code: str):
-    assert warnings_of(run_cells(code)) == [[]]
+def test_code_that_parses_is_not_touched(run_cells: RunCells):
+    cells = ["'''\n```python\nx\n```\n'''", "1", "", "'a\\nb'", "# ```\n", "return 1"]
+
+    assert warnings_of(run_cells(*cells)) == [[]] * len(cells)
 
 
 def test_a_warning_is_of_its_cell_alone(run_cells: RunCells):
@@ -164,25 +162,24 @@ def test_of_several_blocks_none_is_chosen(run_cells: RunCells):
 # -- return --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "code, expected",
-    [
-        ("return 42", "42"),
-        ("x = 41\nif x:\n    return x + 1\nx = 0", "42"),
-        ("for i in range(99):\n    if i == 42:\n        return i", "42"),
-        ("import asyncio\nreturn await asyncio.sleep(0, 42)", "42"),
-        ("import asyncio\nif asyncio:\n    return await asyncio.sleep(0, 42)\n1", "42"),
-        ("```python\nreturn 42\n```", "42"),
-        ("return", None),
-        ("if False:\n    return 1", None),
-        ("return 42;", None),
-    ],
-)
-def test_return_gives_the_value_of_the_code(run_cells: RunCells, code: str, expected: str | None):
-    session = run_cells(code)
+RETURNED = {
+    "return 42": "42",
+    "x = 41\nif x:\n    return x + 1\nx = 0": "42",
+    "for i in range(99):\n    if i == 42:\n        return i": "42",
+    "import asyncio\nreturn await asyncio.sleep(0, 42)": "42",
+    "import asyncio\nif asyncio:\n    return await asyncio.sleep(0, 42)\n1": "42",
+    "```python\nreturn 42\n```": "42",
+    "return": None,
+    "if False:\n    return 1": None,
+    "return 42;": None,
+}
 
-    assert session.errors == [None]
-    assert session.texts == [expected]
+
+def test_return_gives_the_value_of_the_code(run_cells: RunCells):
+    session = run_cells(*RETURNED)
+
+    assert session.errors == [None] * len(RETURNED)
+    assert session.texts == [*RETURNED.values()]
 
 
 def test_what_code_with_return_binds_lives_on_and_its_errors_keep_their_lines(run_cells: RunCells):

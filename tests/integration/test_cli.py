@@ -209,20 +209,25 @@ def test_too_much_output_ends_the_code():
     [
         (("/nowhere.py",), "cannot read the code from '/nowhere.py': No such file or directory"),
         (("/",), "cannot read the code from '/': Is a directory"),
-        (("-", "--timeout", "-1"), "wall_seconds is -1.0; allowed is 0.001 to 86400 seconds"),
-        (("-", "--timeout", "nan"), "wall_seconds is nan; allowed is 0.001 to 86400 seconds"),
-        (("-", "--cpu", "0"), "cpu_seconds is 0.0; allowed is 0.001 to 604800 seconds"),
+        (("-", "--timeout", "-1"), "--timeout is -1.0; allowed is 0.001 to 86400 seconds"),
+        (("-", "--timeout", "nan"), "--timeout is nan; allowed is 0.001 to 86400 seconds"),
+        (("-", "--cpu", "0"), "--cpu is 0.0; allowed is 0.001 to 604800 seconds"),
+        (("-", "--memory", "5"), "--memory is '5'; allowed is 16 MiB to 16 TiB"),
+        (
+            ("-", "--deny-import", "a b"),
+            "--deny-import has 'a b' in it; allowed are names as 'json.tool'",
+        ),
         (
             ("-", "--memory", "much"),
             (
-                "memory_bytes: 'much' is not a size; write bytes or text as in '256MiB' or '64k'; "
+                "--memory: 'much' is not a size; write bytes or text as in '256MiB' or '64k'; "
                 "allowed is 16 MiB to 16 TiB"
             ),
         ),
         (("-", "--mount", "/usr"), "--mount '/usr': write HOST:TARGET, as in ./data:/data"),
         (
             ("-", "--mount", "/nowhere:/data"),
-            "mount source '/nowhere': No such file or directory ('/nowhere')",
+            "--mount source '/nowhere': No such file or directory ('/nowhere')",
         ),
         (("-", "--file", "/nowhere"), "--file '/nowhere': there is no such file"),
         (
@@ -235,18 +240,18 @@ def test_too_much_output_ends_the_code():
             ("-", "--file", "/etc/passwd", "--file", "/etc/../etc/passwd"),
             "--file gives 'passwd' twice; name one otherwise with NAME=PATH",
         ),
-        (("-", "--isolation", "none"), "isolation is 'none'; allowed is 'kernel', 'process'"),
+        (("-", "--isolation", "none"), "--isolation is 'none'; allowed is 'kernel', 'process'"),
         (
             ("-", "--waive", "new-root"),
             "new-root cannot be waived: without it the host's files are readable",
         ),
         (
             ("-", "--waive", "secomp"),
-            "waive has 'secomp', which isolation='kernel' does not have; did you mean 'seccomp'?",
+            "--waive has 'secomp', which isolation='kernel' does not have; did you mean 'seccomp'?",
         ),
         (
             ("-", "--preload", "os;rm"),
-            "preload has 'os;rm' in it; allowed are names as 'json.tool'",
+            "--preload has 'os;rm' in it; allowed are names as 'json.tool'",
         ),
     ],
 )
@@ -720,9 +725,12 @@ def test_an_interrupt_while_it_is_being_loaded_ends_it_quietly(name: str):
 # -- help ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", ["run", "doctor"])
-def test_help_fills_its_lines_and_gives_flags_no_value(command: str):
-    shown = protocell(command, "--help", env={"COLUMNS": "80"}).text
+COMMANDS = [("run",), ("doctor",), ("tools", "lint"), ("tools", "show")]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_fills_its_lines_and_gives_flags_no_value(command: tuple[str, ...]):
+    shown = protocell(*command, "--help", env={"COLUMNS": "80"}).text
     about = re.split(r"\n\s*\n", shown.partition("╭")[0])
     paragraphs = [paragraph.strip().splitlines() for paragraph in about if paragraph.strip()]
 
@@ -771,11 +779,11 @@ def test_running_code_does_not_load_what_draws_tables():
     assert "protocell.cli.run" in loaded
 
 
-@pytest.mark.parametrize("command", [(), ("run",), ("doctor",)])
+@pytest.mark.parametrize("command", [(), *COMMANDS])
 def test_the_documentation_names_each_option_and_no_other(command: tuple[str, ...]):
     title = " ".join(("protocell", *command))
     section = DOCS.read_text().split(f"## `{title}`\n")[1].split("\n## ")[0]
-    shown = protocell(*command, "--help").text.split("Examples")[0]
+    shown = re.split("Examples|Sources", protocell(*command, "--help").text)[0]
 
     documented = set(re.findall(r"^\| `(--[a-z-]+)", section, re.MULTILINE))
     assert documented == set(re.findall(r"^│ (--[a-z-]+)", shown, re.MULTILINE)) - {"--help"}

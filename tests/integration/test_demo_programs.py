@@ -1,6 +1,7 @@
 """The three programs of the demo, written as a model would write them, do their whole work inside a sandbox."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -85,3 +86,28 @@ def test_an_hour_in_one_sandbox_goes_as_it_is_told():
         "out_of_memory, variables kept",
         "out_of_memory, variables restored",
     )
+
+
+def test_three_servers_and_two_functions_are_joined_as_the_readme_shows_it():
+    told = subprocess.run(
+        [sys.executable, EXAMPLES / "code_mode.py"],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+
+    assert (told.returncode, told.stderr) == (0, "")
+    readme = (EXAMPLES.parent / "README.md").read_text()
+    shown = readme.partition("joined.\n\n    shown ")[2].partition("\n\nCode mode")[0]
+    printed = [line.strip() for line in shown.splitlines() if line.startswith("    printed")]
+    assert (
+        printed == [line for line in told.stdout.splitlines() if line.startswith("printed")] != []
+    )
+    calls = re.findall(r"^    (\w+/\w+) +(\d+) ", shown, re.MULTILINE)
+    assert calls == re.findall(r"^│ (\w+/\w+) +│ (\d+) ", told.stdout, re.MULTILINE)
+    assert sum(int(count) for _, count in calls) == 130
+    total = re.search(r"^total +([\d,]+) +([\d,]+)$", told.stdout, re.MULTILINE)
+    assert total is not None
+    static, code = (int(number.replace(",", "")) for number in total.groups())
+    assert code < static / 5

@@ -17,9 +17,20 @@ from typing import Any
 import pytest
 
 from protocell import Limits, Policy, Sandbox
+from protocell._broker import absent
 from protocell._broker.runtime import of_this_process
 from protocell.tools import Question, Reply, ToolError, ToolLimits, Tools, Toolset
-from tests.tools.mcp_help import NEW, SERVERS, is_gone, old, served
+from tests.tools.mcp_help import (
+    NEW,
+    NEXT,
+    OVER_A_PIPE,
+    OVER_HTTP,
+    OVER_HTTP_SOMEHOW,
+    SERVERS,
+    is_gone,
+    old,
+    served,
+)
 
 of_this_process()  # the one loop of the blocking face, which stays until the process ends
 
@@ -66,49 +77,43 @@ def failure(kind: str, tool: str, text: str) -> list[str]:
     return [kind, tool, "srv", text]
 
 
-NEXT = "before it answered; the next call starts anew"
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """A server that no test here harms."""
+    with served("mcp_new.py", "http") as (_, port):
+        yield f"http://127.0.0.1:{port}/mcp"
+
+
+@pytest.fixture(params=["stdio", "http"])
+def target(request: pytest.FixtureRequest, url: str) -> Any:
+    return NEW if request.param == "stdio" else url
 
 
 # -- over a pipe --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("version", OLD)
-@pytest.mark.parametrize(
-    "tool, kind, text",
-    [
-        ("die", "transport", f"the server srv ended with exit status 3 {NEXT}"),
-        ("break", "transport", f"the server srv sent a message that is broken {NEXT}"),
-        (
-            "endless",
-            "transport",
-            f"the server srv sent a message of more than 1000000 bytes {NEXT}",
-        ),
-        ("wrong", "transport", "the server srv sent something that is not MCP"),
-    ],
-)
-def test_a_server_that_fails_in_a_call_is_an_error_inside_and_works_again(
-    version: str, tool: str, kind: str, text: str
-) -> None:
+def test_a_server_that_fails_in_a_call_is_an_error_inside_and_works_again(version: str) -> None:
     with sandbox(old(version), answer_bytes=1_000_000) as box:
-        # By its id, since ``break`` is no name in Python.
-        assert run(box, f"call_tool, 'srv/{tool}'", "srv.echo, 'again'") == [
-            failure(kind, f"srv/{tool}", text),
-            "again",
-        ]
+        for tool, (kind, text) in OVER_A_PIPE.items():
+            # By its id, since ``break`` is no name in Python.
+            assert run(box, f"call_tool, 'srv/{tool}'", "srv.echo, 'again'") == [
+                failure(kind, f"srv/{tool}", text),
+                "again",
+            ]
 
 
 @pytest.mark.parametrize("version", OLD)
-@pytest.mark.parametrize("tool", ["hang", "unended"])
-def test_a_server_that_does_not_answer_is_given_up_in_time(version: str, tool: str) -> None:
-    limits = ToolLimits(call_seconds=0.5)
-    with sandbox(old(version), limits=limits) as box:
-        hung = run(box, f"srv.{tool}")
-        # What it wrote without an end belongs to the line that it writes next, which is no message then.
-        after = run(box, "srv.echo, 'a'", "srv.echo, 'b'", "srv.echo, 'c'")
+def test_a_server_that_does_not_answer_is_given_up_in_time(version: str) -> None:
+    with sandbox(old(version), limits=ToolLimits(call_seconds=0.5)) as box:
+        for tool in ("hang", "unended"):
+            hung = run(box, f"srv.{tool}")
+            # What it wrote without an end belongs to the line that it writes next, which is no message then.
+            after = run(box, "srv.echo, 'a'", "srv.echo, 'b'", "srv.echo, 'c'")
 
-    text = f"srv/{tool} had not answered after 0.5 s; was cancelled"
-    assert hung == [failure("timeout", f"srv/{tool}", text)]
-    assert after[-1] == "c"
+            text = f"srv/{tool} had not answered after 0.5 s; was cancelled"
+            assert hung == [failure("timeout", f"srv/{tool}", text)]
+            assert after[-1] == "c"
 
 
 def test_a_hundred_megabytes_on_standard_error_are_nobodys_concern(
@@ -192,6 +197,92 @@ def test_a_server_that_does_not_start_at_all_is_told_to_the_host_before_any_code
     )
 
 
+CALLS_OF_GONE = [
+    "gone.add, 1, 2",
+    "call_tool, 'gone/add', {'a': 1}",
+    "gone.add.raw, a=1",
+    "__import__('gone').add, 1",
+]
+
+
+@pytest.mark.parametrize("call", CALLS_OF_GONE)
+def test_a_server_that_does_not_start_costs_its_own_tools_alone(call: str) -> None:
+    gone = Toolset.mcp(["sh", "-c", "exit 7"], name="gone")
+    here = Toolset.mcp(old(), name="here")
+    why = "the server gone ended with exit status 7"
+    with gone, here, Sandbox(tools=gone + here) as box:
+        found = run(box, "here.echo, 'a'", call)
+        execution = box.run_code("here.echo('b')")
+        shown = box.run_code("gone")
+        known = box.run_code(
+            "dir(gone), search_tools('anything that gone has')[0].id, gone.__doc__"
+        )
+
+    assert found == ["a", ["transport", "gone/add", "gone", f"gone/add cannot be called: {why}"]]
+    assert (execution.text, shown.text) == ("'b'", "<0 tools of gone: >")
+    assert shown.tool_calls == []
+    assert execution.warnings == [f"gone is not there, so that calls of its tools fail: {why}."]
+    assert " ".join(str(known.text).split()).startswith("([], 'gone/*', 'The tools of gone:")
+
+
+def test_a_server_that_starts_later_has_its_tools_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "broken"
+    broken.write_text("")
+    command = f"test -e {broken} && exit 7; exec {' '.join(old())}"
+    gone, here = Toolset.mcp(["sh", "-c", command], name="gone"), Toolset.of(len, name="here")
+    monkeypatch.setattr(absent, "_LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(absent, "_TIMES", 0.0)
+    with gone, Sandbox(tools=gone + here) as box:
+        first = box.run_code("here.len('abc')")
+        during = run(box, "gone.echo, 'a'")
+        broken.unlink()
+        called = box.run_code("gone.echo(text='b')")
+        later = box.run_code("'echo' in dir(gone), gone.echo('c')")
+
+    assert (first.text, len(first.warnings)) == ("3", 1)
+    assert during[0][:3] == ["transport", "gone/echo", "gone"]
+    assert (called.text, called.warnings) == ("'b'", [])
+    assert later.text == "(True, 'c')"
+
+
+def test_a_server_that_did_not_start_is_not_tried_again_at_once(tmp_path: Path) -> None:
+    tries = tmp_path / "tries"
+    command = f"echo once >> {tries}; exit 7"
+    gone, here = Toolset.mcp(["sh", "-c", command], name="gone"), Toolset.of(len, name="here")
+    with gone, Sandbox(tools=gone + here) as box:
+        for _ in range(3):
+            assert box.run_code("here.len('abc')").text == "3"
+            run(box, "gone.echo, 'a'")
+
+    assert tries.read_text().splitlines() == ["once"]
+
+
+def test_rules_and_choices_hold_for_a_server_that_did_not_start_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "broken"
+    broken.write_text("")
+    command = f"test -e {broken} && exit 7; exec {' '.join(old())}"
+    gone, here = Toolset.mcp(["sh", "-c", command], name="gone"), Toolset.of(len, name="here")
+    tools = (gone + here).permit({"gone/echo": "deny"}).without("gone/die")
+    monkeypatch.setattr(absent, "_LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(absent, "_TIMES", 0.0)
+    with gone, Sandbox(tools=Tools(toolset=tools, pinned=["gone/echo"])) as box:
+        shown = box.catalogue()
+        assert box.run_code("here.len('abc')").text == "3"
+        broken.unlink()
+        denied = run(box, "gone.echo, 'a'")
+        known = box.run_code("dir(gone)")
+
+    assert shown.text.endswith(
+        "gone is not there, so that calls of its tools fail: the server gone ended with exit status 7."
+    )
+    assert denied[0][:3] == ["denied", "gone/echo", "gone"]
+    assert ("'echo'" in str(known.text), "'die'" in str(known.text)) == (True, False)
+
+
 # -- over HTTP ----------------------------------------------------------------------------------------
 
 
@@ -216,74 +307,52 @@ def test_a_server_behind_a_url_that_dies_in_a_call_is_found_again_when_it_is_bac
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_call_over_http_that_hangs_is_given_up_in_time(mode: str) -> None:
-    limits = ToolLimits(call_seconds=1.0)
-    with (
-        served("mcp_new.py", "http") as (_, port),
-        sandbox(f"http://127.0.0.1:{port}/mcp", mode=mode, limits=limits) as box,
-    ):
+def test_a_call_over_http_that_hangs_is_given_up_in_time(mode: str, url: str) -> None:
+    with sandbox(url, mode=mode, limits=ToolLimits(call_seconds=1.0)) as box:
         hung, fine = run(box, "srv.wait, '/dev/null', '/dev/null'", "srv.add, 1, 2")
 
     text = "srv/wait had not answered after 1 s; was cancelled"
     assert (hung, fine) == (failure("timeout", "srv/wait", text), 3)
 
 
-@pytest.mark.parametrize(
-    "tool, kind, text",
-    [
-        ("unauthorized", "transport", "the server srv answered HTTP 401 Unauthorized"),
-        ("unavailable", "transport", "the server srv answered HTTP 503 Service Unavailable"),
-        ("packed", "transport", "the server srv sent a compressed answer, which was not asked for"),
-        ("hung_up", "transport", "the server srv cannot be reached (RemoteProtocolError)"),
-        ("refused", "tool", "srv/refused: bad"),
-        *((tool, "transport", None) for tool in ("broken", "html", "large", "large_event")),
-        *((tool, "transport", None) for tool in ("cut", "elsewhere", "accepted")),
-    ],
-)
-def test_an_answer_over_http_that_is_none_fails_its_call_alone(
-    tool: str, kind: str, text: str | None
-) -> None:
+def test_an_answer_over_http_that_is_none_fails_its_call_alone() -> None:
+    bad = (*OVER_HTTP, *OVER_HTTP_SOMEHOW)
     with (
         served("mcp_bad_http.py") as (_, port),
         sandbox(f"http://127.0.0.1:{port}/mcp", answer_bytes=100_000) as box,
     ):
-        failed, fine = run(box, f"srv.{tool}", "srv.fine")
+        for tool in bad:
+            failed, fine = run(box, f"srv.{tool}", "srv.fine")
+            kind, text = OVER_HTTP.get(tool, ("transport", failed[3]))
 
-    assert failed[:3] == [kind, f"srv/{tool}", "srv"]
-    assert text is None or failed[3] == text
-    assert len(failed[3]) < 500
-    assert fine == "x" * 100
+            assert failed == failure(kind, f"srv/{tool}", text)
+            assert len(failed[3]) < 500
+            assert fine == "x" * 100
 
 
 # -- what takes more than one answer ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("transport", ["stdio", "http"])
 @pytest.mark.parametrize("mode", MODES)
 def test_a_list_that_changes_in_the_middle_is_there_for_the_next_call(
-    transport: str, mode: str
+    target: Any, mode: str
 ) -> None:
-    with contextlib.ExitStack() as stack:
-        target: Any = NEW
-        if transport == "http":
-            _, port = stack.enter_context(served("mcp_new.py", "http"))
-            target = f"http://127.0.0.1:{port}/mcp"
-        box = stack.enter_context(sandbox(target, mode=mode))
-        before = box.run_code("sorted(name for name in dir(srv) if 'newcomer' in name)")
+    with sandbox(target, mode=mode) as box:
+        before = int(str(box.run_code("len(tools)").text))
         box.run_code("srv.grow()")
         # The news may come after the answer: until then the tool is not found, and may be asked for again.
         code = f"""{_TRY}
 import time
 until = time.monotonic() + 10
 while True:
-    found = [outcome(call_tool, f"srv/newcomer_{{n}}") for n in range(40)]
-    if "1" in found or time.monotonic() > until: break
-"1" in found
+    found = outcome(call_tool, "srv/newcomer_{before}")
+    if found == "1" or time.monotonic() > until: break
+found
 """
         called = box.run_code(code)
-        after = box.run_code("[getattr(srv, name)() for name in dir(srv) if 'newcomer' in name]")
+        after = box.run_code(f"len(tools), srv.newcomer_{before}()")
 
-    assert (before.text, called.text, after.text) == ("[]", "True", "['1']"), called.error
+    assert (called.text, after.text) == ("'1'", f"({before + 1}, '1')"), called.error
 
 
 def test_a_tool_that_has_to_be_a_task_is_a_call_like_any_other() -> None:
@@ -318,27 +387,22 @@ def test_a_task_that_takes_too_long_is_cancelled_and_the_server_can_be_used() ->
     assert refused == failure("tool", "srv/refuse", "srv/refuse: no")
 
 
-@pytest.mark.parametrize("transport", ["stdio", "http"])
 @pytest.mark.parametrize("mode", MODES)
 def test_a_server_that_asks_is_answered_by_the_host_and_not_by_the_code(
-    transport: str, mode: str
+    target: Any, mode: str
 ) -> None:
     async def ask(question: Question) -> Reply:
         await asyncio.sleep(1.2)  # longer than a call may take: it is not the call's time
         return Reply(action="accept", content={"size": "small"})
 
-    limits = ToolLimits(call_seconds=1.0)
-    with contextlib.ExitStack() as stack:
-        target: Any = NEW
-        if transport == "http":
-            _, port = stack.enter_context(served("mcp_new.py", "http"))
-            target = f"http://127.0.0.1:{port}/mcp"
-        box = stack.enter_context(sandbox(target, mode=mode, ask=ask, limits=limits))
+    with sandbox(target, mode=mode, ask=ask, limits=ToolLimits(call_seconds=1.0)) as box:
         assert run(box, "srv.order, 'tea'") == ["small tea"]
 
 
-def test_a_server_that_asks_where_nobody_is_there_is_declined_and_goes_on() -> None:
-    with sandbox(NEW) as box:
+def test_a_server_that_asks_where_nobody_is_there_is_declined_and_goes_on(
+    url: str,
+) -> None:
+    with sandbox(url) as box:
         declined, fine = run(box, "srv.order, 'tea'", "srv.add, 1, 2")
 
     assert declined[:3] == ["tool", "srv/order", "srv"]

@@ -18,6 +18,11 @@ async def letters(count: int) -> str:
     return "a" * count
 
 
+async def same(text: str) -> str:
+    """The same text."""
+    return text
+
+
 class Meeting:
     """A tool that answers when somebody else calls it as well."""
 
@@ -40,7 +45,7 @@ def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     if request.param == "ipython":
         pytest.importorskip("IPython")
     policy = Policy(environment=Environment(shell=request.param))
-    with Sandbox(policy, tools=Toolset.of(letters)) as sandbox:
+    with Sandbox(policy, tools=Toolset.of(letters, same)) as sandbox:
         yield sandbox
 
 
@@ -87,6 +92,19 @@ VALUES = {
         ids = letters(2)
         found = re.findall("a", ids)
         len(await asyncio.gather(*(letters(n) for n, _ in enumerate(ids))))
+    """,
+    "a dict in a cell that gathers coroutines": """
+        import asyncio, json
+        async def one(n): return n
+        told = {n: letters(n) for n in range(3)}
+        await asyncio.gather(*(one(n) for n in (1, 2)))
+        len(json.loads(json.dumps(told[2])))
+    """,
+    "an argument of another call": """
+        calls = [letters(2)]
+        said = same(calls[0])
+        told = [await call for call in calls]
+        min(len(told[0]), len(said))
     """,
 }
 

@@ -636,7 +636,8 @@ def test_who_fails_to_decide_does_not_agree(skills: Skills):
         raise LookupError
 
     with Sandbox(skills=Skills(skills.folder, consent=fails)) as sandbox:
-        assert saved_by(sandbox)[0] == "ToolDeniedError"
+        name, text, _ = saved_by(sandbox)
+    assert (name, "consent= failed (LookupError)" in text) == ("ToolDeniedError", True)
     assert skills.list() == ()
 
 

@@ -15,12 +15,29 @@ import pytest
 from protocell.tools.errors import ToolError
 from protocell.tools.mcp_source import McpSource
 from protocell.tools.tool import Answer
-from tests.leftovers import left_behind, picture
+from tests import leftovers
 from tests.tools.calls import DirectCall
 
 SERVERS = Path(__file__).parent / "servers"
 NEW = (sys.executable, str(SERVERS / "mcp_new.py"), "stdio")
 SECONDS = 20.0
+
+NEXT = "before it answered; the next call starts anew"
+# How calls fail, by the tools of mcp_old.py (where an answer may have 1,000,000 bytes) and of mcp_bad_http.py.
+OVER_A_PIPE = {
+    "die": ("transport", f"the server srv ended with exit status 3 {NEXT}"),
+    "break": ("transport", f"the server srv sent a message that is broken {NEXT}"),
+    "endless": ("transport", f"the server srv sent a message of more than 1000000 bytes {NEXT}"),
+    "wrong": ("transport", "the server srv sent something that is not MCP"),
+}
+OVER_HTTP = {
+    "unauthorized": ("transport", "the server srv answered HTTP 401 Unauthorized"),
+    "unavailable": ("transport", "the server srv answered HTTP 503 Service Unavailable"),
+    "packed": ("transport", "the server srv sent a compressed answer, which was not asked for"),
+    "hung_up": ("transport", "the server srv cannot be reached (RemoteProtocolError)"),
+    "refused": ("tool", "srv/refused: bad"),
+}
+OVER_HTTP_SOMEHOW = ("broken", "html", "large", "large_event", "cut", "elsewhere", "accepted")
 
 
 def old(version: str = "2024-11-05", *how: str) -> list[str]:
@@ -31,9 +48,8 @@ def old(version: str = "2024-11-05", *how: str) -> list[str]:
 @pytest.fixture(autouse=True)
 def nothing_left_behind() -> Iterator[None]:
     """For modules that import it: no process, descriptor or file stays."""
-    before = picture()
-    yield
-    assert left_behind(before) == []
+    with leftovers.nothing_left_behind():
+        yield
 
 
 @contextlib.contextmanager

@@ -660,3 +660,12 @@ def test_a_tool_error_of_the_functions_own_keeps_its_kind_and_data():
 
     assert (error.kind, error.server, error.tool) == ("denied", "functions", "refuse")
     assert (str(error), error.data) == ("not you, see .../rules.txt", {"by": {"name": "me"}})
+
+
+def test_a_path_that_the_code_has_told_stays_in_an_error_of_the_functions_own():
+    def load(path: str) -> None:
+        raise ToolError(f"{path} is not as /etc/passwd")
+
+    failure = failure_of(load, path="/home/user/data.csv")
+
+    assert str(failure) == "/home/user/data.csv is not as .../passwd"

@@ -9,7 +9,14 @@ from mcp.client.auth.extensions.client_credentials import ClientCredentialsOAuth
 from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
 
 from protocell.tools.errors import ToolError
-from tests.tools.mcp_help import nothing_left_behind, opened, served, told
+from tests.tools.mcp_help import (
+    OVER_HTTP,
+    OVER_HTTP_SOMEHOW,
+    nothing_left_behind,
+    opened,
+    served,
+    told,
+)
 
 __all__ = ["nothing_left_behind"]
 
@@ -21,14 +28,7 @@ def bad() -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    "tool, kind, text",
-    [
-        ("unauthorized", "transport", "the server srv answered HTTP 401 Unauthorized"),
-        ("unavailable", "transport", "the server srv answered HTTP 503 Service Unavailable"),
-        ("packed", "transport", "the server srv sent a compressed answer, which was not asked for"),
-        ("hung_up", "transport", "the server srv cannot be reached (RemoteProtocolError)"),
-        ("refused", "tool", "srv/refused: bad"),
-    ],
+    "tool, kind, text", [(tool, *failure) for tool, failure in OVER_HTTP.items()]
 )
 def test_an_answer_that_is_none_fails_the_call_and_no_other(
     bad: str, tool: str, kind: str, text: str
@@ -43,9 +43,7 @@ def test_an_answer_that_is_none_fails_the_call_and_no_other(
     asyncio.run(main())
 
 
-@pytest.mark.parametrize(
-    "tool", ["broken", "html", "large", "large_event", "cut", "elsewhere", "accepted"]
-)
+@pytest.mark.parametrize("tool", OVER_HTTP_SOMEHOW)
 def test_an_answer_that_is_broken_too_large_or_elsewhere_fails_the_call(bad: str, tool: str):
     async def main() -> None:
         async with opened(bad, answer_bytes=100_000) as session:
@@ -58,7 +56,7 @@ def test_an_answer_that_is_broken_too_large_or_elsewhere_fails_the_call(bad: str
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
-def test_a_server_that_restarts_is_found_again_by_the_next_call(mode: str):
+def test_a_server_that_restarts_is_found_again_by_the_next_call_and_may_die_in_one(mode: str):
     async def main() -> None:
         with served("mcp_new.py", "http") as (first, port):
             async with opened(f"http://127.0.0.1:{port}/mcp", mode=mode) as session:
@@ -70,19 +68,10 @@ def test_a_server_that_restarts_is_found_again_by_the_next_call(mode: str):
                     "the server srv cannot be reached (ConnectError)",
                     "transport",
                 )
-                with served("mcp_new.py", "http", str(port)):
+                with served("mcp_new.py", "http", str(port)) as (second, _):
                     assert await session.value("whoami") != pid
-
-    asyncio.run(main())
-
-
-@pytest.mark.parametrize("mode", ["auto", "legacy"])
-def test_a_server_that_dies_in_a_call_fails_it(mode: str):
-    async def main() -> None:
-        with served("mcp_new.py", "http") as (_, port):
-            async with opened(f"http://127.0.0.1:{port}/mcp", mode=mode) as session:
-                failed = await session.error("die")
-                assert failed.kind == "transport"
+                    assert (await session.error("die")).kind == "transport"
+                    assert second.wait() == 3
 
     asyncio.run(main())
 

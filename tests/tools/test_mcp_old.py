@@ -12,11 +12,17 @@ from protocell.tools.mcp_source import McpSource
 from protocell.tools.mcp_stdio import BadMessageError, Lines, parse
 from protocell.tools.tool import Reply
 from tests.tools.calls import DirectCall
-from tests.tools.mcp_help import nothing_left_behind, old, opened, told, until
+from tests.tools.mcp_help import (
+    NEXT,
+    OVER_A_PIPE,
+    nothing_left_behind,
+    old,
+    opened,
+    told,
+    until,
+)
 
 __all__ = ["nothing_left_behind"]
-
-NEXT = "before it answered; the next call starts anew"
 
 
 @pytest.mark.parametrize("version", ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"])
@@ -44,15 +50,8 @@ def test_what_is_no_message_on_standard_output_is_skipped():
 @pytest.mark.parametrize(
     "tool, kind, text",
     [
-        ("die", "transport", f"the server srv ended with exit status 3 {NEXT}"),
-        ("break", "transport", f"the server srv sent a message that is broken {NEXT}"),
-        (
-            "endless",
-            "transport",
-            f"the server srv sent a message of more than 1000000 bytes {NEXT}",
-        ),
+        *((tool, *failure) for tool, failure in OVER_A_PIPE.items()),
         ("hang", "timeout", "the server srv did not answer in time"),
-        ("wrong", "transport", "the server srv sent something that is not MCP"),
     ],
 )
 def test_a_server_that_fails_in_the_middle_of_a_call_gives_an_error_and_works_again(

@@ -132,10 +132,11 @@ def test_a_loop_that_is_dropped_without_being_ended_does_not_keep_the_server():
 
 
 LEAVE = """
-import asyncio, json, os, sys
+import asyncio, json, sys
+from protocell.tools import mcp_process
 from protocell.tools.mcp_source import McpSource
-from protocell.tools.mcp_target import Command
 from tests.tools.mcp_help import Session
+mcp_process.GRACE_SECONDS = 0.2
 source = McpSource("srv", json.loads(sys.argv[1]))
 loop = asyncio.new_event_loop()
 print(*loop.run_until_complete(Session(source).value("child")), flush=True)

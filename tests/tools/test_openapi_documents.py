@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from protocell.errors import PolicyError
+from protocell.tools import openapi_spec
 from protocell.tools.errors import ToolError
 from protocell.tools.openapi_operations import Operation, operations
 from protocell.tools.openapi_request import Request, request_of
@@ -331,3 +333,21 @@ def test_nonsense_in_a_document_breaks_no_other_operation():
     }
     found = operations(Document({**document(), "paths": paths}))
     assert [operation.name for operation in found] == ["get_a", "get_c", "good"]
+
+
+def test_a_document_is_read_where_it_holds_up_no_other_tool(monkeypatch: pytest.MonkeyPatch):
+    began, goes_on = threading.Event(), threading.Event()
+
+    def read(_text: str) -> Any:
+        began.set()
+        assert goes_on.wait(20)
+        return document()
+
+    async def main() -> Any:
+        loading = asyncio.ensure_future(load("{}", timeout=20))
+        assert await asyncio.to_thread(began.wait, 20)
+        goes_on.set()
+        return await loading
+
+    monkeypatch.setattr(openapi_spec, "parse", read)
+    assert asyncio.run(main()) == document()

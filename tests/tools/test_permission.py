@@ -68,3 +68,11 @@ def test_what_is_no_rule_is_refused_at_once():
         "'never' is no permission; allowed are allow, ask_once, ask, deny or a function of the arguments "
         "that returns one of them, True or False"
     )
+
+
+def test_a_rule_that_nobody_would_await_is_refused_at_once():
+    async def rule(_arguments: Mapping[str, Any]) -> bool:
+        return True
+
+    with pytest.raises(PolicyError, match="is a coroutine function, which no rule awaits"):
+        Permission((rule,))  # type: ignore[arg-type]

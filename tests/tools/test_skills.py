@@ -11,7 +11,7 @@ import pytest
 from protocell._catalogue.catalogue import Catalogue
 from protocell._catalogue.changes import changes, digests
 from protocell.errors import FileError, PolicyError
-from protocell.tools import Skills, Tools, Toolset
+from protocell.tools import Skills, Tools, Toolset, skill_folder
 from protocell.tools.skill_source import SkillSource, with_skills
 from protocell.tools.skill_text import About, about_of
 from protocell.tools.skills import MOST_BYTES_IN_ALL
@@ -355,3 +355,17 @@ def test_a_skill_takes_no_flat_name_from_a_tool(skills: Skills):
 def test_a_server_that_is_called_as_the_skills_are_is_refused(skills: Skills):
     with pytest.raises(PolicyError, match="two servers are called 'skills'"):
         with_skills(Tools(toolset=Toolset.of(len, name="skills")), SkillSource(skills))
+
+
+def test_a_file_that_is_taken_away_while_its_folder_is_listed_is_no_skill_and_no_error(
+    tmp_path: Path,
+):
+    (tmp_path / "totals.py").write_text("def totals(): ...\n")
+    with os.scandir(tmp_path) as entries:
+        (entry,) = entries
+    (tmp_path / "totals.py").unlink()
+    found: dict[str, skill_folder.Stamp] = {}
+    left_out: dict[str, str] = {}
+    skill_folder._look(entry, found, left_out)
+
+    assert (found, left_out) == ({}, {})

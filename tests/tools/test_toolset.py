@@ -1,6 +1,7 @@
 """Toolsets: what one makes of several sources, when they start, and what they say when they cannot."""
 
 import asyncio
+import inspect
 import subprocess
 import sys
 from collections.abc import Callable, Coroutine
@@ -11,6 +12,9 @@ import pytest
 
 from protocell.errors import PolicyError, UnsupportedError
 from protocell.tools.errors import ToolError
+from protocell.tools.mcp_source import McpSource
+from protocell.tools.openapi_source import OpenApiSource
+from protocell.tools.options import McpOptions, OpenApiOptions
 from protocell.tools.parameters import parameters_of
 from protocell.tools.tool import Annotations, Answer, Call, Tool
 from protocell.tools.toolset import Toolset
@@ -139,11 +143,11 @@ def test_toolsets_can_be_summed():
     "make, told",
     [
         (
-            lambda: Toolset.mcp("cat", tiemout=3),
+            lambda: Toolset.mcp("cat", tiemout=3),  # type: ignore[call-arg]
             "Toolset.mcp has no option 'tiemout'; did you mean 'timeout' or ",
         ),
         (
-            lambda: Toolset.openapi({}, cwd="x"),
+            lambda: Toolset.openapi({}, cwd="x"),  # type: ignore[call-arg]
             "Toolset.openapi has no option 'cwd'; the options are name, base_url, headers, auth,",
         ),
     ],
@@ -155,6 +159,16 @@ def test_an_unknown_option_is_refused_with_all_there_are(make: Callable[[], Tool
 
     assert str(caught.value).startswith(told)
     assert "start_timeout, answer_bytes" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "options, source", [(McpOptions, McpSource), (OpenApiOptions, OpenApiSource)]
+)
+def test_the_options_that_are_typed_are_those_that_there_are(options: Any, source: type):
+    parameters = inspect.signature(source).parameters.values()
+    taken = {each.name: each.annotation for each in parameters if each.kind is each.KEYWORD_ONLY}
+
+    assert {name: hint.__forward_arg__ for name, hint in options.__annotations__.items()} == taken
 
 
 def test_adding_something_else_is_a_type_error():

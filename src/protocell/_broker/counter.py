@@ -48,7 +48,7 @@ class Counter:
     def __init__(self, desk: Desk, execution: int, earlier: CallLog | None = None) -> None:
         """``earlier``: calls whose answers are given again in place of making them again."""
         self._desk = desk
-        self._execution = execution
+        self.execution = execution
         self._limits = desk.limits
         try:
             self._line, self.far = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -196,7 +196,7 @@ class Counter:
             tool=tool.id,
             description=tool.description,
             arguments=arguments,
-            execution=self._execution,
+            execution=self.execution,
             call=request.number,
         )
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from protocell._broker.absent import Absent
 from protocell._broker.counter import Counter
 from protocell._broker.hooks import Hooks
 from protocell._broker.runtime import Runtime, of_this_process
+from protocell._catalogue import tokens
 from protocell._catalogue.account import Prices, TokenAccount, account, prices
 from protocell._catalogue.catalogue import Catalogue
 from protocell._catalogue.entries import Card, cards
@@ -21,10 +25,11 @@ from protocell._catalogue.shapes import Shapes
 from protocell._catalogue.showing import shown
 from protocell._waiter import AsyncioWaiter, Waiter
 from protocell.calls import ToolCall
-from protocell.tools.access import Tools
+from protocell.tools.access import CallNumber, Tools
 from protocell.tools.call_log import CallLog
 from protocell.tools.errors import ToolError
 from protocell.tools.tool import Question, Reply, Tool
+from protocell.tools.validation import not_found
 
 if TYPE_CHECKING:
     from protocell.execution import Execution
@@ -48,6 +53,9 @@ class Desk:
         self._found: dict[str, Tool] | None = None
         self._last_found: dict[str, Tool] = {}
         self._cards: list[Card] | None = None
+        self._absent = Absent()
+        self._changes = 0  # so that nothing is kept that was found out before one of these
+        self._finding = asyncio.Lock()
         # The same for the whole session, so that the caches of prompts hold, until somebody asks for another one.
         self._view: View | None = None
         self._prices: Prices | None = None
@@ -69,8 +77,14 @@ class Desk:
         if self.counts_tokens and self._prices is None:
             # Now, so that what is wrong with it is said when nothing has run.
             await self.view(waiter)
-        if self._cards is None:
-            self._cards = cards(await self._catalogue(waiter))
+        if self._cards is None or self._absent.are_due:
+            changes = self._changes
+            catalogue = await self._catalogue(waiter)
+            found = [*cards(catalogue), *self._absent.cards(catalogue)]
+            if found == self._cards:
+                return self._cards
+            self._cards = found if changes == self._changes else None
+            return found
         return self._cards
 
     async def view(self, waiter: Waiter, *, refresh: bool = False) -> View:
@@ -80,8 +94,10 @@ class Desk:
             return before
         digests = None if before is None else before.digests
         catalogue = await self._catalogue(waiter)
-        look = partial(shown, catalogue, self._tools, digests, strict=before is None)
-        view = await waiter.apart(look)
+        # Of a server that is absent nobody knows whether it has what is pinned.
+        strict = before is None and not self._absent
+        look = partial(shown, catalogue, self._tools, digests, strict=strict)
+        view = self._with_notes(await waiter.apart(look))
         if self._view is not before and self._view is not None and not refresh:
             return self._view  # somebody else was faster
         if self.counts_tokens:
@@ -89,11 +105,22 @@ class Desk:
         self._view = view
         return view
 
+    def _with_notes(self, view: View) -> View:
+        notes = self.notes()
+        if not notes:
+            return view
+        text = "\n".join((view.text, *notes))
+        return replace(view, text=text, count=tokens.count(text))
+
+    def notes(self) -> list[str]:
+        """Of each server that did not start, that it is not there, and why."""
+        return self._absent.notes()
+
     async def _catalogue(self, waiter: Waiter) -> Catalogue:
         if self._runtime is None:
             is_async = isinstance(waiter, AsyncioWaiter)
             self._runtime = Runtime.here() if is_async else of_this_process()
-        found = await self._runtime.result(self.tools(), waiter)
+        found = await self._runtime.result(self.tools(again=True), waiter)
         return Catalogue.of(found.values(), seen=self._seen.schemas())
 
     @property
@@ -105,26 +132,55 @@ class Desk:
         """Of an execution that has ended; may take long."""
         return None if self._prices is None else account(self._prices, code, execution)
 
-    async def tools(self) -> Mapping[str, Tool]:
-        """What there is now, by id; in the runtime's loop."""
-        if self._found is None:
-            try:
-                found = {tool.id: tool for tool in await self._tools.toolset.tools()}
-            except ToolError:
-                if not self._last_found:
-                    raise
-                return self._last_found  # a server is gone; whoever asks next asks it again
-            self._found = self._last_found = found
-            return found
-        return self._found
+    async def tools(self, *, again: bool = False) -> Mapping[str, Tool]:
+        """What there is now, by id; in the runtime's loop. ``again``: servers that did not start are tried again."""
+        if self._found is not None and not (again and self._absent.are_due):
+            return self._found
+        async with self._finding:
+            if self._found is None or (again and self._absent.are_due):
+                return await self._find()
+            return self._found
+
+    async def _find(self) -> Mapping[str, Tool]:
+        changes, began = self._changes, time.monotonic()
+        tools, missing = await self._tools.toolset.reachable()
+        found = {tool.id: tool for tool in tools}
+        # Of a server that was there: a call of its tools looks whether it is there again.
+        found |= {name: tool for name, tool in self._last_found.items() if tool.server in missing}
+        if missing and not found:
+            raise next(iter(missing.values()))
+        if self._absent.put(missing, time.monotonic() - began):
+            self._cards = None
+        self._last_found = found
+        self._found = found if changes == self._changes else None
+        return found
+
+    async def tool(self, name: str) -> Tool:
+        """The one with this id; in the runtime's loop.
+
+        Raises:
+            ToolError: there is none, or its server did not start.
+        """
+        server = name.partition("/")[0]
+        tools = await self.tools(again=server in self._absent)
+        if name in tools:
+            return tools[name]
+        if server in self._absent:
+            raise self._absent.error(server, name)
+        raise not_found(name, tools.values())
 
     async def in_thread(self, work: Callable[[], T]) -> T:
         """Do it where it may block; in the runtime's loop."""
-        run = contextvars.copy_context().run
-        return await asyncio.get_running_loop().run_in_executor(self._threads, run, work)
+        run = partial(contextvars.copy_context().run, _outcome, work)
+        value: T
+        value, failure = await asyncio.get_running_loop().run_in_executor(self._threads, run)
+        if failure is not None:
+            raise failure
+        return value
 
     def forget(self) -> None:
         """A server's list is another one."""
+        self._changes += 1
         self._found = self._cards = None
 
     def counter(self, execution: int, retry_of: Sequence[ToolCall] = ()) -> Counter:
@@ -151,6 +207,7 @@ class Desk:
             is_new = tool.id not in self._seen
             self._seen.see(tool.id, value)
             if is_new:
+                self._changes += 1
                 self._cards = None
 
     def redacted(self, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -160,16 +217,35 @@ class Desk:
             for name, value in arguments.items()
         }
 
-    def tell_progress(self, call: int, text: str, done: float | None, total: float | None) -> None:
+    def tell_progress(
+        self, call: CallNumber, text: str, done: float | None, total: float | None
+    ) -> None:
         """Of one call, to whoever listens."""
         if self._tools.on_progress is not None:
             self._tools.on_progress(call, text, done, total)
 
     async def ask(self, question: Question) -> Reply:
-        """Ask a person, if there is one."""
+        """Ask a person, if there is one.
+
+        Raises:
+            ToolError: whoever asks has failed.
+        """
         if self._tools.ask is None:
             return Reply(action="decline")
-        return await self._tools.ask(question)
+        try:
+            return await self._tools.ask(question)
+        except ToolError:
+            raise
+        except (Exception, SystemExit) as error:  # an exit is not that of the loop of all tools
+            raise ToolError(f"ask= failed ({type(error).__name__})", kind="denied") from error
+
+
+def _outcome(work: Callable[[], Any]) -> tuple[Any, BaseException | None]:
+    """What came of it as data: no future of asyncio takes a StopIteration, and who waits would wait for ever."""
+    try:
+        return work(), None
+    except BaseException as failure:  # noqa: BLE001 - see above
+        return None, failure
 
 
 def _can_be_served(call: ToolCall) -> bool:

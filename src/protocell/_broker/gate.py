@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
-from protocell._broker.hooks import called
+from protocell._broker.hooks import TooLateError, called
 from protocell.tools.approval import Approval, ApprovalRequest
 from protocell.tools.errors import ToolError
+from protocell.tools.permission import Decision
+from protocell.tools.skill_tool import SkillTool
 from protocell.tools.tool import Tool
 
 if TYPE_CHECKING:
@@ -23,6 +27,7 @@ class Gate:
         self._desk = desk
         self._seconds = seconds
         self._once: set[str] = set()
+        self._asking: dict[str, asyncio.Lock] = {}  # of tools that are asked about once
 
     async def pass_through(
         self, tool: Tool, request: ApprovalRequest
@@ -33,24 +38,57 @@ class Gate:
             ToolError: kind ``denied``; says by whom, and why.
         """
         arguments = dict(request.arguments)
-        decision = tool.permission.decide(arguments)
-        if decision == "allow" or (decision == "ask_once" and tool.id in self._once):
+        decision = await self._decision(tool, arguments)
+        if decision == "allow":
             return arguments, "allowed"
         if decision == "deny":
             raise _denied(tool, _BY_RULE)
+        if decision == "ask":
+            return await self._approved(tool, request)
+        async with self._turn(tool):
+            if tool.id in self._once:
+                return arguments, "allowed"
+            approved = await self._approved(tool, request)
+            self._once.add(tool.id)
+            return approved
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, tool: Tool) -> AsyncIterator[None]:
+        """Of those that are asked about once: they wait for the answer to the first, no longer than for their own."""
+        turn = self._asking.setdefault(tool.id, asyncio.Lock())
+        try:
+            async with asyncio.timeout(self._seconds):
+                await turn.acquire()
+        except TimeoutError:
+            raise _denied(tool, f"nobody decided within {self._seconds:g} s") from None
+        try:
+            yield
+        finally:
+            turn.release()
+
+    async def refuse_denied(self, tool: Tool, arguments: dict[str, Any]) -> None:
+        """Raises ToolError where a rule says no; nobody is asked: it was made before, and is not made again."""
+        if await self._decision(tool, arguments) == "deny":
+            raise _denied(tool, _BY_RULE)
+
+    async def _decision(self, tool: Tool, arguments: dict[str, Any]) -> Decision:
+        if not tool.permission.asks_a_function:
+            return tool.permission.decide(arguments)
+        try:
+            decision: Decision = await called(
+                tool.permission.decide, arguments, self._desk.in_thread, self._seconds
+            )
+        except TooLateError as late:
+            raise _denied(tool, f"its rule had not decided {late}") from None
+        return decision
+
+    async def _approved(self, tool: Tool, request: ApprovalRequest) -> tuple[dict[str, Any], str]:
         approval = await self._ask(tool, request)
         if not approval.allowed:
             raise _denied(tool, approval.reason or "it was asked for and denied")
-        if decision == "ask_once":
-            self._once.add(tool.id)
         if approval.arguments is None:
-            return arguments, "approved"
+            return dict(request.arguments), "approved"
         return dict(approval.arguments), "approved with other arguments"
-
-    def refuse_denied(self, tool: Tool, arguments: dict[str, Any]) -> None:
-        """Raises ToolError where a rule says no; nobody is asked: it was made before, and is not made again."""
-        if tool.permission.decide(arguments) == "deny":
-            raise _denied(tool, _BY_RULE)
 
     async def _ask(self, tool: Tool, request: ApprovalRequest) -> Approval:
         approve = self._desk.approve
@@ -58,18 +96,19 @@ class Gate:
             raise _denied(tool, "it needs an approval, and nobody is there to give one")
         if isinstance(approve, str):
             return Approval(allowed=approve == "allow", reason="all that is asked about is denied")
+        # The one parameter of the caller's that decides, in messages for him.
+        name = "consent" if isinstance(tool, SkillTool) else "approve"
         try:
-            async with asyncio.timeout(self._seconds):
-                said = await called(approve, request, self._desk.in_thread)
-        except TimeoutError:
-            raise _denied(tool, f"nobody decided within {self._seconds:g} s") from None
-        except Exception as error:  # who cannot decide does not permit
-            raise _denied(tool, f"approve= failed ({type(error).__name__})") from error
+            said = await called(approve, request, self._desk.in_thread, self._seconds)
+        except TooLateError as late:
+            raise _denied(tool, f"nobody decided {late}") from None
+        except (Exception, SystemExit) as error:  # who cannot decide does not permit
+            raise _denied(tool, f"{name}= failed ({type(error).__name__})") from error
         if isinstance(said, Approval):
             return said
         if isinstance(said, bool):
             return Approval(allowed=said)
-        why = f"approve= returned {type(said).__name__}; allowed are Approval(...), True and False"
+        why = f"{name}= returned {type(said).__name__}; allowed are Approval(...), True and False"
         raise _denied(tool, why)
 
 

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from protocell._broker.requests import CallRequest
 from protocell._broker.scales import Scales
 from protocell.calls import CallOutcome, ToolCall
+from protocell.tools.access import CallNumber
 from protocell.tools.errors import ToolError, told
+from protocell.tools.permission import ALLOW
 from protocell.tools.tool import MISSING, Answer, Question, Reply
-from protocell.tools.validation import not_found, prepare
+from protocell.tools.validation import prepare
 from protocell_guest import values
 from protocell_guest.parcels import Parcel
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from protocell._broker.counter import Counter
     from protocell._broker.ledger import Ledger
     from protocell.tools.tool import Tool
+
+_MOST_CHARACTERS_OF_A_MESSAGE = 8_000
 
 
 class Work:
@@ -72,14 +76,11 @@ class Work:
     async def _run(self) -> Parcel:
         counter, request = self._counter, self._request
         counter.budgets.whole.begin()
-        tools = await counter.desk.tools()
-        tool = tools.get(request.tool)
-        if tool is None:
-            raise not_found(request.tool, tools.values())
+        tool = await counter.desk.tool(request.tool)
         arguments = prepare(tool, request.arguments)
-        shown = tool.seen_by_rules(arguments)
+        shown = self._shown(tool, arguments)
         if (earlier := counter.earlier(request)) is not None:
-            counter.gate.refuse_denied(tool, shown)
+            await counter.gate.refuse_denied(tool, shown)
             return self._again(earlier)
         asked = time.monotonic()
         try:
@@ -91,6 +92,7 @@ class Work:
         if self._approval.endswith("arguments"):
             self._approved = said
             arguments = prepare(tool, said)
+            said = self._shown(tool, arguments)
         own = counter.budgets.of(tool.id)
         own.begin()
         await counter.desk.hooks.before(counter.asked(tool, said, request))
@@ -102,6 +104,12 @@ class Work:
         counter.desk.see(tool, answer.value)
         self._outcome = "ok"
         return body
+
+    def _shown(self, tool: Tool, arguments: dict[str, Any]) -> dict[str, Any]:
+        """What rules, people and hooks decide about; where none of them does, nobody has to know it."""
+        if tool.permission == ALLOW and not self._counter.desk.hooks.hear_before:
+            return arguments
+        return tool.seen_by_rules(arguments)
 
     def _again(self, earlier: ToolCall) -> Parcel:
         """What that call gave; nothing is called."""
@@ -154,19 +162,28 @@ class Work:
 
     def failed(self, error: ToolError) -> Parcel:
         """The error, as it is sent."""
-        self._outcome, self._kind, self._message = "error", error.kind, str(error)
+        self._outcome, self._kind = "error", error.kind
+        self._message = str(error)[:_MOST_CHARACTERS_OF_A_MESSAGE]
         self._scales.weigh_error(self._message)
         failure = {
             "kind": error.kind,
-            "message": str(error),
+            "message": self._message,
             "server": error.server or self._server,
             "data": error.data,
         }
-        try:
-            self._sent = values.pack(failure)
-        except values.UnfitError:
-            self._sent = values.pack(failure | {"data": None})
+        self._sent = self._with_data(failure) or values.pack(failure | {"data": None})
         return self._sent
+
+    def _with_data(self, failure: Mapping[str, Any]) -> Parcel | None:
+        """Where that can be handed over, and there is room for it as there is for a value."""
+        try:
+            sent = values.pack(failure)
+            if len(sent) > self._counter.desk.limits.result_bytes:
+                return None
+            self._counter.budgets.whole.give(len(sent))
+        except (values.UnfitError, ToolError):
+            return None
+        return sent
 
     def record(self, ledger: Ledger | None = None) -> ToolCall:
         """For the log, which is ``ledger``; without one, for somebody who only looks."""
@@ -201,7 +218,8 @@ class Work:
 
     def progress(self, text: str, done: float | None = None, total: float | None = None) -> None:
         """Tell whoever listens."""
-        self._counter.desk.tell_progress(self._request.number, text, done, total)
+        number = CallNumber.of(self._request.number, self._request.tool, self._counter.execution)
+        self._counter.desk.tell_progress(number, text, done, total)
 
     async def ask(self, question: Question) -> Reply:
         """Ask a person; the tool's own clocks stand still."""
@@ -232,10 +250,15 @@ class Work:
 
     async def run_sync(self, work: Callable[[], Any]) -> Any:
         """In a thread of the sandbox's own."""
-        self._is_in_thread = True
-        done = await self._counter.desk.in_thread(work)
-        self._is_in_thread = False
-        return done
+
+        def begun() -> Any:
+            self._is_in_thread = True  # until then it can be kept from beginning
+            try:
+                return work()
+            finally:
+                self._is_in_thread = False
+
+        return await self._counter.desk.in_thread(begun)
 
     def _run_clocks(self) -> None:
         for clock in self._clocks:

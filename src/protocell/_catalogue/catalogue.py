@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ from protocell.tools.names import flat, namespaces
 from protocell.tools.skill_tool import SkillTool
 from protocell.tools.tool import Tool
 
-NAMES_INSIDE = (
+_NAMES_INSIDE = (
     "ToolError",
     "call_tool",
     "describe",
@@ -50,17 +50,16 @@ class Catalogue:
         cls,
         tools: Iterable[Tool],
         *,
-        reserved: Collection[str] = NAMES_INSIDE,
         seen: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> Catalogue:
-        """A catalogue of these tools; ``reserved`` are names that code finds and that are no tools."""
+        """A catalogue of these tools."""
         every = list(tools)
-        variables = namespaces((tool.server for tool in every), reserved)
+        variables = namespaces((tool.server for tool in every), _NAMES_INSIDE)
         every.sort(key=lambda tool: (variables[tool.server], tool.identifier, tool.name))
         return cls(
             tools=tuple(every),
             namespaces=variables,
-            flat=flat((tool for tool in every if not isinstance(tool, SkillTool)), reserved),
+            flat=flat((tool for tool in every if not isinstance(tool, SkillTool)), _NAMES_INSIDE),
             seen=dict(seen or {}),
         )
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from protocell._catalogue.catalogue import Catalogue
+from protocell._catalogue.text import one_line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +23,7 @@ class Changes:
     def notice(self) -> str:
         """What is to be told to whoever trusts these tools; no text where nothing changed."""
         told = [
-            f"{len(ids)} {what}: {', '.join(ids[:10])}{', ...' if len(ids) > 10 else ''}"
+            f"{len(ids)} {what}: {_listed(ids)}"
             for what, ids in (("changed", self.changed), ("new", self.new), ("gone", self.gone))
             if ids
         ]
@@ -31,6 +32,11 @@ class Changes:
             if told
             else ""
         )
+
+
+def _listed(ids: tuple[str, ...]) -> str:
+    """Names are text of third parties: safe to be shown, and few."""
+    return ", ".join([one_line(each, 100) for each in ids[:10]] + ["..."] * (len(ids) > 10))
 
 
 def digests(catalogue: Catalogue) -> dict[str, str]:

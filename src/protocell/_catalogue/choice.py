@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from fnmatch import fnmatchcase
 
 from protocell._catalogue.catalogue import Catalogue
+from protocell._catalogue.text import one_line
 from protocell.errors import PolicyError
 from protocell.tools.skill_tool import SkillTool
 from protocell.tools.tool import Tool
@@ -56,5 +57,6 @@ def _names(catalogue: Catalogue, tool: Tool) -> Iterator[str]:
 
 def _refusal(field: str, pattern: str, every: Collection[str]) -> str:
     near = difflib.get_close_matches(pattern, sorted(every), n=3)
-    hint = f"the nearest are {', '.join(near)}" if near else 'write "server.name", or a glob of it'
+    shown = ", ".join(one_line(each, 100) for each in near)
+    hint = f"the nearest are {shown}" if near else 'write "server.name", or a glob of it'
     return f"{field} has {pattern!r}, and no tool is called so; {hint}"

@@ -39,9 +39,8 @@ SEARCH_TOKENS = 300
 """Up to here the contract of the search is filled with keywords for each server."""
 _MOST_CHARACTERS_OF_A_STUB = 3_000
 _MOST_KEYWORDS = 8
-_LEAST_TOKENS = (
-    4  # of any signature: so many tools need not be written out to know that they do not fit
-)
+# Of any signature: so many tools need not be written out to know that they do not fit.
+_LEAST_TOKENS = 4
 
 _CALLING = """\
 Each tool is a Python function in the namespace of its server: call it with keyword arguments. It returns its value; a \
@@ -177,29 +176,41 @@ def written(
 
 def _block(catalogue: Catalogue, listed: Collection[Tool], full: set[int]) -> Iterator[str]:
     chosen = set(map(id, listed))
+    known: dict[str, str] = {}
     for space, tools in catalogue.groups():
         shown = [tool for tool in tools if id(tool) in chosen]
         stubs = [tool for tool in shown if id(tool) in full]
         if stubs:
-            yield f"class {space}:  # call as {space}.{stubs[0].identifier}(...)"
-            yield from _stubs(catalogue, stubs)
+            yield from _stubs(catalogue, space, stubs, known)
         for tool in shown:
             if id(tool) not in full:
                 yield signature(catalogue, tool)
 
 
-def _stubs(catalogue: Catalogue, tools: list[Tool]) -> Iterator[str]:
-    """Stubs in which a class stands once where several tools have it."""
-    known: dict[str, str] = {}
+def _stubs(
+    catalogue: Catalogue, space: str, tools: list[Tool], known: dict[str, str]
+) -> Iterator[str]:
+    """A namespace with its functions; above it, since they are no tools, the classes that these name.
+
+    Each class stands once, but where two of one name are different: then before the function that means it.
+    ``known`` are the classes above.
+    """
+    inner: list[str] = []
+    here: dict[str, str] = {}
     for tool in tools:
         head, doc = parts_of(catalogue, tool, _MOST_CHARACTERS_OF_A_STUB)
         *classes, line = head.split("\n\n")
         for text in classes:
             name = text.replace("class ", "", 1).split("(")[0].split(" =")[0]
-            if known.get(name) != text:
-                yield indented(text, "  ")
-            known[name] = text
-        yield indented(stub_of({"head": line, "doc": doc}), "  ")
+            if name in here and here[name] != text:
+                inner.append(text)
+            elif known.get(name) != text and name not in here:
+                known[name] = text
+                yield text
+            here[name] = text
+        inner.append(stub_of({"head": line, "doc": doc}))
+    yield f"class {space}:  # call as {space}.{tools[0].identifier}(...)"
+    yield from (indented(text, "  ") for text in inner)
 
 
 def _searching(catalogue: Catalogue, *, has_listed: bool, count: Callable[[str], Count]) -> str:

@@ -1,8 +1,8 @@
 """Learns what tools give from what they gave: three quarters of real ones promise nothing.
 
-Kept are kinds and names of keys, never a value: results are the user's, a shape may be kept in a file, and it is shown
-to a model. Bounded whatever comes: so deep, so many keys, so many items of a list looked at. A dict whose keys look
-like data (numbers, addresses, more than some dozens) is a dict with any keys; its keys are not kept either.
+Kept are kinds and names of keys, never a value: results are the user's, and a shape is shown to a model. Bounded
+whatever comes: so deep, so many keys, so many items of a list looked at. A dict whose keys look like data (numbers,
+addresses, more than some dozens) is a dict with any keys; its keys are not kept either.
 """
 
 from __future__ import annotations
@@ -118,44 +118,6 @@ class Shape:
         found = {name: shape.schema() for name, (shape, _) in self._keys.items()}
         return {"type": kind, "properties": found, "required": always} if found else {"type": kind}
 
-    def to_json(self) -> dict[str, Any]:
-        """The shape as plain data, for a file."""
-        said: dict[str, Any] = {"kinds": list(self._kinds)}
-        if self._item is not None:
-            said["item"] = self._item.to_json()
-        if self._mapping is not None:
-            said["any_key"] = self._mapping.to_json()
-        if self._objects:
-            said["objects"] = self._objects
-            said["keys"] = {
-                name: [count, shape.to_json()] for name, (shape, count) in self._keys.items()
-            }
-        return said
-
-    @classmethod
-    def from_json(cls, said: Mapping[str, Any]) -> Shape:
-        """The shape that ``to_json`` told. Raises ValueError where it is something else."""
-        try:
-            return cls._read(said, MOST_DEPTH)
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"this is no learned shape: {error!r}") from error
-
-    @classmethod
-    def _read(cls, said: Mapping[str, Any], depth: int) -> Shape:
-        shape = cls()
-        shape._kinds = {kind: None for kind in said["kinds"] if kind in _KINDS}
-        if depth < 0:
-            return shape
-        if "item" in said:
-            shape._item = cls._read(said["item"], depth - 1)
-        if "any_key" in said:
-            shape._mapping = cls._read(said["any_key"], depth - 1)
-        shape._objects = int(said.get("objects", 0))
-        for name, (count, inner) in list(said.get("keys", {}).items())[:MOST_KEYS]:
-            if _is_name(name):
-                shape._keys[name] = (cls._read(inner, depth - 1), int(count))
-        return shape
-
 
 class Shapes:
     """The shapes of many tools, by id."""
@@ -179,18 +141,6 @@ class Shapes:
         return {
             tool_id: schema for tool_id, schema in found.items() if schema not in ({}, _NOTHING)
         }
-
-    def to_json(self) -> dict[str, Any]:
-        """All of them as plain data, for a file."""
-        return {tool_id: shape.to_json() for tool_id, shape in sorted(self._shapes.items())}
-
-    @classmethod
-    def from_json(cls, said: Mapping[str, Any]) -> Shapes:
-        """What ``to_json`` told. Raises ValueError where it is something else."""
-        shapes = cls()
-        for tool_id, shape in list(said.items())[:MOST_TOOLS]:
-            shapes._shapes[str(tool_id)] = Shape.from_json(shape)
-        return shapes
 
 
 def _kind(value: Any) -> str:
@@ -244,4 +194,3 @@ _FORMATS = {
     )
 }
 _FORMAT_OF = {name: name for name in _FORMATS}
-_KINDS = {"", *_FORMATS, *(kind for _, kind in _TYPES)}

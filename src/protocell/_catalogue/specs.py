@@ -37,7 +37,9 @@ def spec_name(catalogue: Catalogue, tool: Tool) -> str:
     """``github__create_issue``: its path as the interfaces of models take it, no two of them equal."""
     path = catalogue.path(tool)
     name = _NOT_IN_A_NAME.sub("_", path.replace(".", "__"))
-    if len(name) <= MOST_CHARACTERS_OF_A_NAME and path.isascii():
+    # Two underscores that are not where the point was: another path may come to the same.
+    is_clear = "__" not in catalogue.namespaces[tool.server] and tool.identifier[0] != "_"
+    if len(name) <= MOST_CHARACTERS_OF_A_NAME and path.isascii() and is_clear:
         return name
     mark = hashlib.sha256(path.encode()).hexdigest()[:8]
     return f"{name[: MOST_CHARACTERS_OF_A_NAME - 9]}_{mark}"

@@ -81,6 +81,7 @@ class Core(Lifecycle):
             retried = () if retry_of is None else retry_of.tool_calls
             turn = await self._prepare(place.box, listeners or Listeners(), waiter, retried)
             report = Report(turn, self.policy, wall_seconds, place.box)
+            report.notes = [] if self._manner.desk is None else self._manner.desk.notes()
             report.outcome = await self._run(turn, place, (code, variables), wall_seconds, waiter)
             report.calls = self._calls
             await self._settle_state(report, place.box, waiter)
@@ -112,7 +113,11 @@ class Core(Lifecycle):
         self._bell = Bell()
         self.count += 1
         desk = self._manner.desk
-        self._counter = None if desk is None else desk.counter(self.count, retried)
+        try:
+            self._counter = None if desk is None else desk.counter(self.count, retried)
+        except ProtocellError:
+            self._give_bell_back()
+            raise
         hooks = Hooks(
             meanwhile=self._prepare_next,
             on_stdout=listeners.for_stdout(),

@@ -32,6 +32,7 @@ class Report:
         self.state_reason = ""
         self.files = FileSet()
         self.calls: list[ToolCall] = []
+        self.notes: list[str] = []  # of servers whose tools the code could not have
         self.copies = 0  # whose memory counts
         self.killed = self.is_over = False  # by the caller; with the sandbox's own time
 
@@ -60,7 +61,7 @@ class Report:
             files=self.files,
             results=[result_of(message) for message in self.outcome.results],
             results_left_out=self.outcome.left_out,
-            warnings=list(self.outcome.warnings),
+            warnings=[*self.notes, *self.outcome.warnings],
             logs=Logs(
                 stdout=self._turn.pipes.stdout.lines(), stderr=self._turn.pipes.stderr.lines()
             ),

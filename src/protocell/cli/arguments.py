@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import decode_source
 from pathlib import Path
 
@@ -15,6 +17,33 @@ from protocell.policy import Mount, Policy
 # Four bytes for each of the characters that an execution may have; what is longer is refused there.
 _MAX_CODE_BYTES = 128 * MIB
 _PIECE = 1 << 20
+# By the field of ``Limits``, ``Policy`` or ``Tools`` with which a refusal begins.
+_OPTIONS = {
+    "wall_seconds": "--timeout",
+    "cpu_seconds": "--cpu",
+    "memory_bytes": "--memory",
+    "mount": "--mount",
+    "preload": "--preload",
+    "isolation": "--isolation",
+    "waive": "--waive",
+    "deny_imports": "--deny-import",
+    "allow_imports": "--allow-import",
+    "budget_tokens": "--budget",
+    "level": "--level",
+    "pinned": "--pinned",
+    "direct": "--direct",
+}
+
+
+@contextmanager
+def naming_options(given: Collection[str] = _OPTIONS) -> Iterator[None]:
+    """What is refused of the fields that options gave is told by the option's name: nobody typed the field's."""
+    try:
+        yield
+    except PolicyError as error:
+        field = re.match(r"\w*", str(error))[0]  # type: ignore[index]  # it fits anything
+        name = _OPTIONS[field] if field in given else field
+        raise PolicyError(name + str(error)[len(field) :]) from error
 
 
 def read_code(source: str, wait: Callable[[int], None]) -> str:

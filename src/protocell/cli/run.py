@@ -13,7 +13,14 @@ from protocell._session.lifecycle import Manner
 from protocell._session.listeners import Listeners
 from protocell._waiter import drive
 from protocell._workspace.filesystem import Filesystem
-from protocell.cli.arguments import make_limits, make_policy, read_code, read_files, read_mounts
+from protocell.cli.arguments import (
+    make_limits,
+    make_policy,
+    naming_options,
+    read_code,
+    read_files,
+    read_mounts,
+)
 from protocell.cli.stopper import TERMINATED, Stopper
 from protocell.cli.streams import Screen
 from protocell.errors import FileError, ProtocellError
@@ -49,15 +56,16 @@ class Request:
 
     def policy(self) -> Policy:
         """The policy that the options describe."""
-        return make_policy(
-            limits=make_limits(timeout=self.timeout, memory=self.memory, cpu=self.cpu),
-            mounts=read_mounts(self.mounts),
-            preload=self.preload,
-            isolation=self.isolation,
-            waive=self.waive,
-            deny_imports=self.deny_imports,
-            allow_imports=self.allow_imports,
-        )
+        with naming_options():
+            return make_policy(
+                limits=make_limits(timeout=self.timeout, memory=self.memory, cpu=self.cpu),
+                mounts=read_mounts(self.mounts),
+                preload=self.preload,
+                isolation=self.isolation,
+                waive=self.waive,
+                deny_imports=self.deny_imports,
+                allow_imports=self.allow_imports,
+            )
 
 
 def run(request: Request) -> int:

@@ -20,11 +20,12 @@ from protocell import catalogue
 from protocell._catalogue.catalogue import Catalogue
 from protocell._catalogue.lint import Finding, counts, findings
 from protocell._printable import printable, printable_line
+from protocell.cli.arguments import naming_options
 from protocell.cli.run import INTERRUPTED, NOBODY_READS
 from protocell.cli.stopper import Stopper
 from protocell.cli.streams import Screen
 from protocell.cli.tool_sources import Sources
-from protocell.errors import FileError, ProtocellError
+from protocell.errors import ProtocellError
 from protocell.tools.access import Tools
 from protocell.tools.errors import ToolError
 
@@ -55,7 +56,8 @@ def show(sources: Sources, fields: Mapping[str, Any], *, description: bool, as_j
     """Print what a model is shown; the exit code of the command."""
 
     def work(stopper: Stopper, screen: Screen) -> int:
-        view, specs = _run(stopper, sources.tools(fields), _view)
+        with naming_options(fields):
+            view, specs = _run(stopper, sources.tools(fields), _view)
         if as_json:
             screen.out.write(json.dumps(_view_as_dict(view, specs)) + "\n")
             return 0
@@ -103,6 +105,7 @@ def _tell(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
 
 
 def _guarded(work: Callable[[Stopper, Screen], int]) -> int:
+    """What the machine has run out of, and output that cannot be written, ``main`` tells."""
     with Stopper() as stopper:
         screen = Screen(stopper)
         try:
@@ -115,9 +118,6 @@ def _guarded(work: Callable[[Stopper, Screen], int]) -> int:
             return NOBODY_READS
         except KeyboardInterrupt:
             return INTERRUPTED
-        except OSError as error:
-            screen.complain(f"cannot write the output: {error.strerror}")
-            return FileError.exit_code
     return code
 
 

@@ -7,7 +7,7 @@ import importlib
 import typing
 
 if typing.TYPE_CHECKING:
-    from protocell.tools.access import Tools
+    from protocell.tools.access import CallNumber, Tools
     from protocell.tools.approval import Approval, ApprovalRequest
     from protocell.tools.budget import Budget
     from protocell.tools.errors import ToolError
@@ -39,6 +39,7 @@ __all__ = [
     "Audio",
     "Budget",
     "Call",
+    "CallNumber",
     "Image",
     "Parameter",
     "Permission",
@@ -60,7 +61,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "protocell.tools.access": ("Tools",),
+    "protocell.tools.access": ("CallNumber", "Tools"),
     "protocell.tools.approval": ("Approval", "ApprovalRequest"),
     "protocell.tools.budget": ("Budget",),
     "protocell.tools.limits": ("ToolLimits",),

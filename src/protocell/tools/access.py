@@ -18,12 +18,27 @@ from protocell.tools.tool import Question, Reply
 from protocell.tools.toolset import Toolset
 
 Ask = Callable[[Question], Awaitable[Reply]]
-Progress = Callable[[int, str, float | None, float | None], None]
+Progress = Callable[["CallNumber", str, float | None, float | None], None]
 Level = Literal["full", "compact", "search"]
 """How much a model is shown of tools: stubs with all docs; a line each; a count, and how to search."""
 LEVELS: tuple[Level, ...] = get_args(Level)
 BUDGET_TOKENS = 6_000
 _MOST_TOKENS = 10_000_000
+
+
+class CallNumber(int):
+    """The number of a call in its execution, from 1; it says whose it is."""
+
+    tool: str
+    """``server/name``."""
+    execution: int
+
+    @classmethod
+    def of(cls, number: int, tool: str, execution: int) -> CallNumber:
+        """Of one call."""
+        made = cls(number)
+        made.tool, made.execution = tool, execution
+        return made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +67,8 @@ class Tools(Settings):
     ask: Ask | None = None
     """Answers what a tool asks in the middle of a call (MCP's elicitation). None: it is declined."""
     on_progress: Progress | None = None
-    """Hears how far a call is: its number, a text, how much is done, and of how much."""
+    """Hears how far a call is: its number (which says ``.tool`` and ``.execution`` too), a text, how much is done,
+    and of how much."""
     redact: Collection[str] = ()
     """Names of arguments that the log is not to have: ``"password"``, or ``"server/tool:password"``."""
     record: Recording | None = None

@@ -11,19 +11,19 @@ from typing import Any
 from pydantic import ValidationError
 
 from protocell.tools.callables import Callee, read
-from protocell.tools.errors import ToolError, told, without_host
+from protocell.tools.errors import ToolError, known_paths, told, without_host
 from protocell.tools.hints import Arguments, Result, problems_of
 from protocell.tools.names import identifiers
 from protocell.tools.thread_call import ThreadCall
-from protocell.tools.tool import Answer, Call, Tool
+from protocell.tools.tool import Answer, Call, StaticSource, Tool
 from protocell.tools.validation import refusal
 from protocell_guest.values import UnfitError, plain
 
 _Outcome = tuple[Any, BaseException | None]
 
 
-class FunctionSource:
-    """Functions that a user handed over; there is nothing to start."""
+class FunctionSource(StaticSource):
+    """Functions that a user handed over."""
 
     def __init__(
         self,
@@ -37,25 +37,7 @@ class FunctionSource:
         Raises:
             PolicyError: one of them can be no tool; the message says why.
         """
-        self.changed: Callable[[], None] | None = None
-        self._name = name
-        callees = [read(function, names) for function in functions]
-        self._tools = _tools_of(callees, name)
-
-    @property
-    def name(self) -> str:
-        """Their namespace."""
-        return self._name
-
-    async def start(self) -> None:
-        """Does nothing."""
-
-    async def tools(self) -> tuple[Tool, ...]:
-        """All of them, as they were handed over."""
-        return self._tools
-
-    async def close(self) -> None:
-        """Does nothing; calls that go on are the caller's to cancel."""
+        super().__init__(name, _tools_of([read(function, names) for function in functions], name))
 
 
 def _tools_of(callees: Sequence[Callee], server: str) -> tuple[Tool, ...]:
@@ -185,7 +167,7 @@ class _Function:
         except UnfitError:
             data = None
         return ToolError(
-            without_host(str(error)),
+            without_host(str(error), known_paths(arguments)),
             kind=error.kind,
             tool=error.tool or self._name,
             server=error.server or self._server,

@@ -89,12 +89,15 @@ class OpenApiSource:
             raise self._failed("was closed")
         if self._service is None:
             try:
-                document = Document(await load(self._spec, timeout=self._start_timeout))
+                read = await load(self._spec, timeout=self._start_timeout)
             except ToolError as error:
                 error.server = self.name
                 raise
-            self._service = Service(self, document, self._base or self._base_of(document))
+            self._service = await asyncio.to_thread(self._made, Document(read))
         return self._service
+
+    def _made(self, document: Document) -> Service:
+        return Service(self, document, self._base or self._base_of(document))
 
     def _base_of(self, document: Document) -> httpx.URL:
         servers = list_of(document.root.get("servers"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,10 +27,13 @@ async def load(spec: Spec, *, timeout: float) -> Mapping[str, Any]:
     if isinstance(spec, Mapping):
         return checked(spec)
     if isinstance(spec, str) and is_url(spec):
-        return checked(parse(await _download(spec, timeout)))
-    if isinstance(spec, str) and ("\n" in spec or "{" in spec):
-        return checked(parse(spec))
-    return checked(parse(_read(Path(spec))))
+        text = await _download(spec, timeout)
+    elif isinstance(spec, str) and ("\n" in spec or "{" in spec):
+        text = spec
+    else:
+        text = await asyncio.to_thread(_read, Path(spec))
+    # A large one in YAML takes half a minute, and the loop is that of all tools.
+    return checked(await asyncio.to_thread(parse, text))
 
 
 def is_url(text: str) -> bool:

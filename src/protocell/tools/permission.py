@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -11,7 +12,7 @@ from protocell.errors import PolicyError
 Decision = Literal["allow", "ask_once", "ask", "deny"]
 """From the mildest to the strictest. ``ask_once``: a yes holds for the tool until its execution ends."""
 Predicate = Callable[[Mapping[str, Any]], "Decision | bool"]
-"""Of the arguments, by original names; True is allow, False is deny."""
+"""Of the arguments, by original names; True is allow, False is deny. It runs in a thread, and may take its time."""
 Rule = Decision | Predicate
 
 DECISIONS: tuple[Decision, ...] = get_args(Decision)
@@ -30,6 +31,16 @@ class Permission:
                     f"{rule!r} is no permission; allowed are {', '.join(DECISIONS)} or a function "
                     "of the arguments that returns one of them, True or False"
                 )
+            if inspect.iscoroutinefunction(rule):
+                raise PolicyError(
+                    f"{rule!r:.80} is a coroutine function, which no rule awaits; it may block, since it runs "
+                    "in a thread, or be approve= of Tools, with the rule 'ask'"
+                )
+
+    @property
+    def asks_a_function(self) -> bool:
+        """Whether a function of the user's decides, which may take long."""
+        return any(map(callable, self.rules))
 
     def decide(self, arguments: Mapping[str, Any]) -> Decision:
         """What is to be done with a call with these arguments; a predicate that fails means deny."""
@@ -48,7 +59,7 @@ def _decision(rule: Rule, arguments: Mapping[str, Any]) -> Decision:
         return rule
     try:
         said = rule(arguments)
-    except Exception:  # noqa: BLE001 - the user's own function; what cannot decide does not permit
+    except (Exception, SystemExit):  # noqa: BLE001 - the user's own; what cannot decide does not permit
         return "deny"
     if isinstance(said, bool):
         return "allow" if said else "deny"

@@ -8,21 +8,32 @@ somebody unknown: sizes and shapes are checked, and no code is run. What the cal
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from threading import Lock
-from typing import Any, Self
+from typing import Any, Self, get_args
 
-from protocell.calls import ToolCall
+from protocell.calls import CallOutcome, ToolCall
 from protocell.errors import FileError, PolicyError
 from protocell.tools.call_log import CallLog
 from protocell.tools.errors import ToolError
-from protocell.tools.tool import MISSING, Annotations, Answer, Call, Parameter, Tool
+from protocell.tools.tool import (
+    MISSING,
+    Annotations,
+    Answer,
+    Call,
+    Kind,
+    Parameter,
+    StaticSource,
+    Tool,
+)
 from protocell_guest import values
 
 _HEAD = {"protocell": "recording of tool calls", "version": 1}
 MOST_BYTES = 256 << 20
+MOST_FILE_BYTES = 4 * MOST_BYTES
 
 
 class Recording:
@@ -38,12 +49,12 @@ class Recording:
     @property
     def calls(self) -> tuple[ToolCall, ...]:
         """In the order in which their executions ended."""
-        return tuple(self._calls)
+        return self._now()[1]
 
     @property
     def tools(self) -> tuple[Tool, ...]:
         """As they were; calling one says that it was not called so in the recording."""
-        return tuple(_as_played(tool) for tool in self._tools.values())
+        return tuple(map(_as_played, self._now()[0]))
 
     def add(self, tools: Mapping[str, Tool], calls: Sequence[ToolCall]) -> None:
         """What one execution has called, and what it could have called."""
@@ -57,7 +68,7 @@ class Recording:
 
     def log(self) -> CallLog:
         """To be played once."""
-        return CallLog(self._calls)
+        return CallLog(self.calls)
 
     def save(self, path: str | Path) -> None:
         """Write the file.
@@ -80,6 +91,10 @@ class Recording:
         recording = cls()
         try:
             with Path(path).open(encoding="ascii") as file:
+                if (size := os.fstat(file.fileno()).st_size) > MOST_FILE_BYTES:
+                    raise FileError(
+                        f"{path} has {size:,} bytes; at most {MOST_FILE_BYTES:,} are read"
+                    )
                 lines = (json.loads(line) for line in file)
                 if next(lines, None) != _HEAD:
                     raise FileError(f"{path} is no recording of this version")
@@ -90,11 +105,17 @@ class Recording:
             raise FileError(f"{path} cannot be read as a recording: {what}") from error
         return recording
 
+    def _now(self) -> tuple[tuple[Tool, ...], tuple[ToolCall, ...]]:
+        """What there is, whoever adds to it meanwhile."""
+        with self._lock:
+            return tuple(self._tools.values()), tuple(self._calls)
+
     def _lines(self) -> Iterator[dict[str, Any]]:
+        tools, calls = self._now()
         yield _HEAD
-        for tool in self._tools.values():
+        for tool in tools:
             yield {"tool": _definition(tool)}
-        for call in self._calls:
+        for call in calls:
             answer = {}
             if call.body is not None:
                 answer["answer"] = values.encode(values.loads(call.body, most_items=None))
@@ -109,36 +130,12 @@ class Recording:
             self.add({}, [_call(line["call"], body)])
 
 
-class RecordedSource:
-    """The tools of one server as they were in a recording; there is no server."""
-
-    def __init__(self, name: str, tools: Iterable[Tool]) -> None:
-        self.changed: Callable[[], None] | None = None
-        self._name = name
-        self._tools = tuple(tools)
-
-    @property
-    def name(self) -> str:
-        """The server's."""
-        return self._name
-
-    async def start(self) -> None:
-        """There is nothing to start."""
-
-    async def tools(self) -> tuple[Tool, ...]:
-        """As they were."""
-        return self._tools
-
-    async def close(self) -> None:
-        """There is nothing to end."""
-
-
-def sources(recording: Recording) -> list[RecordedSource]:
-    """One for each server that had tools."""
+def sources(recording: Recording) -> list[StaticSource]:
+    """One for each server that had tools, which are as they were; there is no server."""
     servers: dict[str, list[Tool]] = {}
     for tool in recording.tools:
         servers.setdefault(tool.server, []).append(tool)
-    return [RecordedSource(name, tools) for name, tools in servers.items()]
+    return [StaticSource(name, tools) for name, tools in servers.items()]
 
 
 def _as_played(tool: Tool) -> Tool:
@@ -181,26 +178,77 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
     return told
 
 
-def _tool(told: Mapping[str, Any]) -> Tool:
-    parameters = tuple(
-        Parameter(
-            **each | ({"default": values.decode(each["default"])} if "default" in each else {})
-        )
-        for each in told["parameters"]
-    )
+def _tool(told: Any) -> Tool:
+    _check(told, _OF_A_TOOL)
+    _check(told["annotations"], _OF_ANNOTATIONS)
     return Tool(
-        **{**told, "parameters": parameters, "annotations": Annotations(**told["annotations"])},
+        **{
+            **told,
+            "parameters": tuple(map(_parameter_of, told["parameters"])),
+            "annotations": Annotations(**told["annotations"]),
+        },
         invoke=_unplayed(f"{told['server']}/{told['name']}"),
     )
 
 
-def _call(told: Mapping[str, Any], body: bytes | None) -> ToolCall:
+def _parameter_of(told: Any) -> Parameter:
+    _check(told, _OF_A_PARAMETER)
+    default = {"default": values.decode(told["default"])} if "default" in told else {}
+    return Parameter(**told | default)
+
+
+def _call(told: Any, body: bytes | None) -> ToolCall:
+    _check(told, _OF_A_CALL)
     decoded = {
         name: values.decode(told[name])
         for name in ("arguments", "approved_arguments")
         if told[name] is not None
     }
+    _check(decoded, _OF_A_CALL)  # a dict may stand for something else
     return ToolCall(**{**told, **decoded, "body": body})
+
+
+def _check(told: Any, shape: _Shape) -> None:
+    """Raises TypeError or ValueError where that has other fields, or other things in them."""
+    if type(told) is not dict:
+        raise TypeError(f"{type(told).__name__} in place of an object")
+    for name, value in told.items():
+        allowed = shape[name]
+        if type(value) not in allowed and value not in allowed:
+            raise ValueError(f"{name} is {value!r:.60}")
+    if "identifier" in told and not told["identifier"].isidentifier():
+        raise ValueError(f"identifier is {told['identifier']!r:.60}")
+
+
+_Shape = Mapping[str, tuple[Any, ...]]  # by name of the field: classes, or values
+_TEXTS: _Shape = dict.fromkeys(("server", "name", "identifier", "description"), (str,))
+_OF_A_TOOL: _Shape = {
+    **_TEXTS,
+    "parameters": (list,),
+    "input_schema": (dict,),
+    "output_schema": (dict, None),
+    "annotations": (dict,),
+    "native": (bool,),
+}
+_FLAGS = ("read_only", "destructive", "idempotent", "open_world")
+_OF_ANNOTATIONS: _Shape = {"title": (str,), **dict.fromkeys(_FLAGS, (bool, None))}
+_OF_A_PARAMETER: _Shape = {
+    **dict.fromkeys(("name", "identifier", "description"), (str,)),
+    "schema": (dict,),
+    "required": (bool,),
+    "default": (type(None), bool, int, float, str, list, dict),
+    "kind": get_args(Kind),
+}
+_OF_A_CALL: _Shape = {
+    **dict.fromkeys(("server", "tool", "kind", "message", "approval"), (str,)),
+    **dict.fromkeys(("number", "argument_bytes", "result_bytes"), (int,)),
+    **dict.fromkeys(("argument_tokens", "result_tokens"), (int, None)),
+    **dict.fromkeys(("seconds", "asked_seconds"), (int, float)),
+    **dict.fromkeys(("served", "raw"), (bool,)),
+    "arguments": (dict,),
+    "approved_arguments": (dict, None),
+    "outcome": get_args(CallOutcome),
+}
 
 
 def refuse_no_recording(what: str, given: object) -> None:

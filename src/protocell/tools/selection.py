@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import keyword
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
@@ -30,15 +30,18 @@ class Patterns:
         self._exact = {each for each in self._patterns if isinstance(each, str) and _is_exact(each)}
         self._unseen = set(self._exact)
 
-    def check(self, tools: Sequence[Tool]) -> None:
-        """Refuses a name that fits nothing here, and never did.
+    def check(self, tools: Sequence[Tool], missing: Collection[str] = ()) -> None:
+        """Refuses a name that fits nothing here, and never did, nor can be of a server that is missing.
 
         Raises:
             PolicyError: as said; it names the nearest.
         """
         names = {name for tool in tools for name in _names(tool)}
         self._unseen -= names
+        here = {tool.server for tool in tools}
         for name in sorted(self._unseen):
+            if missing and _may_be_elsewhere(name, here, missing):
+                continue
             near = difflib.get_close_matches(name, names, n=3)
             hint = f"the nearest are {', '.join(near)}" if near else f"there are {len(tools)} tools"
             raise PolicyError(f"no tool is called {name!r}; {hint}")
@@ -74,19 +77,16 @@ def merged(tools: Iterable[Tool]) -> Tools:
 
 def kept(tools: Tools, patterns: Patterns) -> Tools:
     """Those that one of the patterns fits."""
-    patterns.check(tools)
     return tuple(tool for tool in tools if patterns.best(tool))
 
 
 def dropped(tools: Tools, patterns: Patterns) -> Tools:
     """Those that none of them fits."""
-    patterns.check(tools)
     return tuple(tool for tool in tools if not patterns.best(tool))
 
 
 def renamed(tools: Tools, patterns: Patterns, names: Mapping[str, str]) -> Tools:
     """With other identifiers, by exact names."""
-    patterns.check(tools)
     found = {tool.id: patterns.best(tool) for tool in tools}
     return unambiguous(
         tuple(
@@ -103,7 +103,6 @@ def prefixed(tools: Tools, prefix: str) -> Tools:
 
 def permitted(tools: Tools, patterns: Patterns, rules: Mapping[str, Rule]) -> Tools:
     """With the rule of the pattern that counts, in place of the one that was; of several, all."""
-    patterns.check(tools)
 
     def one(tool: Tool) -> Tool:
         found = tuple(rules[str(pattern)] for pattern in patterns.best(tool))
@@ -145,6 +144,11 @@ def refuse_bad_identifier(name: str) -> None:
     """
     if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("__"):
         raise PolicyError(f"{name!r} is no name that a function can have in Python")
+
+
+def _may_be_elsewhere(name: str, here: Collection[str], missing: Collection[str]) -> bool:
+    server, slash, _ = name.partition("/")
+    return server in missing if slash else name.partition(".")[0] not in here
 
 
 def _names(tool: Tool) -> tuple[str, ...]:

@@ -152,7 +152,10 @@ class SkillFolder:
 
 def _look(entry: os.DirEntry[str], found: dict[str, Stamp], left_out: dict[str, str]) -> None:
     name = entry.name.removesuffix(_ENDING)
-    status = entry.stat(follow_symlinks=False)
+    try:
+        status = entry.stat(follow_symlinks=False)
+    except FileNotFoundError:  # taken away meanwhile, by another sandbox's owner
+        return
     if not is_name(name):
         left_out[name] = "no name for a skill"
     elif not stat.S_ISREG(status.st_mode):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from protocell.errors import PolicyError
+from protocell.tools.errors import ToolError
 from protocell.tools.tool import Source, Tool
 
 
@@ -26,6 +27,10 @@ class Supply:
     async def tools(self) -> tuple[Tool, ...]:
         """What there is now; starts the source. Raises ToolError, and PolicyError as said below."""
         self._take_loop()
+        if (
+            self._tools is not None
+        ):  # also in two event loops at once, of which a lock belongs to one
+            return self._tools
         async with self._lock:
             if self._tools is None:
                 changes = self._changes
@@ -72,3 +77,43 @@ class Supply:
                 "toolset first, or make a second one"
             )
         self._loop, self._lock, self._tools = loop, asyncio.Lock(), None
+
+
+class Found(dict[Supply, tuple[Tool, ...]]):
+    """What each one lists, and why others do not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.missing: dict[str, ToolError] = {}
+        """By the name of the server; while there are any, a name that fits no tool may be one of theirs."""
+
+    def check(self) -> None:
+        """Raises the ToolError of the first that is missing."""
+        for error in self.missing.values():
+            raise error
+
+
+async def listed(supplies: Iterable[Supply]) -> Found:
+    """What there is now; starts what is not started. Raises PolicyError."""
+    every, found = tuple(supplies), Found()
+    asked = await asyncio.gather(*(each.tools() for each in every), return_exceptions=True)
+    for supply, tools in zip(every, asked, strict=True):
+        found[supply] = ()
+        if isinstance(tools, ToolError):
+            found.missing[supply.source.name] = tools
+        elif isinstance(tools, BaseException):
+            raise tools
+        else:
+            found[supply] = tools
+    return found
+
+
+def refuse_equal_names(supplies: Iterable[Supply]) -> None:
+    """Raises PolicyError where two servers have one name; functions share theirs."""
+    seen: dict[str, Supply] = {}
+    for supply in supplies:
+        other = seen.setdefault(supply.source.name, supply)
+        if other is not supply and not (other.any_loop and supply.any_loop):
+            raise PolicyError(
+                f"two servers are called {supply.source.name!r}; give one of them another name="
+            )

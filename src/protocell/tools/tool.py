@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal, Protocol, TypeVar
 
@@ -154,9 +154,7 @@ class Tool:
 
     def seen_by_rules(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """What rules and people decide about: what the work will have, and not what stands for it."""
-        if self.shown is None or self.permission == ALLOW:
-            return arguments
-        return self.shown(arguments)
+        return arguments if self.shown is None else self.shown(arguments)
 
     @property
     def digest(self) -> str:
@@ -194,3 +192,27 @@ class Source(Protocol):
 
     async def close(self) -> None:
         """Ends processes and connections; calls that go on end with ToolError. Never raises."""
+
+
+class StaticSource:
+    """Tools that are here already, and stay: there is nothing to start."""
+
+    def __init__(self, name: str, tools: Iterable[Tool]) -> None:
+        self.changed: Callable[[], None] | None = None
+        self._name = name
+        self._tools = tuple(tools)
+
+    @property
+    def name(self) -> str:
+        """Their namespace."""
+        return self._name
+
+    async def start(self) -> None:
+        """Does nothing."""
+
+    async def tools(self) -> tuple[Tool, ...]:
+        """All of them, as they were handed over."""
+        return self._tools
+
+    async def close(self) -> None:
+        """Does nothing; calls that go on are the caller's to cancel."""

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
-import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from types import ModuleType, TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from protocell.errors import PolicyError, UnsupportedError
+from protocell.errors import UnsupportedError
 from protocell.tools import selection
+from protocell.tools.errors import ToolError
 from protocell.tools.names import server_name
+from protocell.tools.options import McpOptions, OpenApiOptions, refuse_unknown
 from protocell.tools.permission import Permission, Rule
 from protocell.tools.selection import Pattern, Patterns
-from protocell.tools.supply import Supply
+from protocell.tools.supply import Found, Supply, listed, refuse_equal_names
 from protocell.tools.tool import Source, Tool
 
-_Found = Mapping[Supply, tuple[Tool, ...]]
+if TYPE_CHECKING:
+    from protocell.tools.openapi_spec import Spec
 
 
 class Toolset:
@@ -33,7 +34,7 @@ class Toolset:
     def __init__(
         self,
         supplies: Iterable[Supply] = (),
-        choose: Callable[[_Found], tuple[Tool, ...]] = lambda _: (),
+        choose: Callable[[Found], tuple[Tool, ...]] = lambda _: (),
     ) -> None:
         """Use the class methods; without arguments it is an empty one."""
         self._supplies = tuple(dict.fromkeys(supplies))
@@ -58,7 +59,11 @@ class Toolset:
 
     @classmethod
     def mcp(
-        cls, target: str | Sequence[str], *, name: str | None = None, **options: Any
+        cls,
+        target: str | Sequence[str],
+        *,
+        name: str | None = None,
+        **options: Unpack[McpOptions],
     ) -> Toolset:
         """An MCP server: the command that starts it, or its URL.
 
@@ -69,11 +74,13 @@ class Toolset:
             PolicyError: the target or an option is wrong.
         """
         home: Any = _loaded("mcp_source")  # with the SDK
-        _refuse_unknown_options("mcp", options, home.McpSource)
+        refuse_unknown("mcp", options, McpOptions)
         return cls._on(Supply(home.McpSource(name or server_name(target), target, **options)))
 
     @classmethod
-    def openapi(cls, spec: Any, *, name: str | None = None, **options: Any) -> Toolset:
+    def openapi(
+        cls, spec: Spec, *, name: str | None = None, **options: Unpack[OpenApiOptions]
+    ) -> Toolset:
         """An OpenAPI service (3.0, 3.1): its document as a dict, a path or a URL.
 
         ``name`` is its namespace; if it is left out, it is taken from the path or the URL. What
@@ -83,7 +90,7 @@ class Toolset:
             PolicyError: the document or an option is wrong.
         """
         home: Any = _loaded("openapi_source")  # with httpx
-        _refuse_unknown_options("openapi", options, home.OpenApiSource)
+        refuse_unknown("openapi", options, OpenApiOptions)
         called = name or server_name(spec if isinstance(spec, str) else "service")
         return cls._on(Supply(home.OpenApiSource(called, spec, **options)))
 
@@ -106,7 +113,7 @@ class Toolset:
         if not isinstance(other, Toolset):
             return NotImplemented
         supplies = dict.fromkeys((*self._supplies, *other._supplies))
-        _refuse_equal_names(supplies)
+        refuse_equal_names(supplies)
         return Toolset(
             supplies,
             lambda found: selection.merged((*self._choose(found), *other._choose(found))),
@@ -119,12 +126,12 @@ class Toolset:
     def filter(self, *wanted: Pattern) -> Toolset:
         """Those that fit one of these: names, ``server/name``, globs, or predicates on the ``Tool``."""
         patterns = Patterns(wanted)
-        return self._with(lambda tools: selection.kept(tools, patterns))
+        return self._with(lambda tools: selection.kept(tools, patterns), patterns)
 
     def without(self, *unwanted: Pattern) -> Toolset:
         """Those that fit none of these, which are as for ``filter``."""
         patterns = Patterns(unwanted)
-        return self._with(lambda tools: selection.dropped(tools, patterns))
+        return self._with(lambda tools: selection.dropped(tools, patterns), patterns)
 
     def rename(self, names: Mapping[str, str]) -> Toolset:
         """With other identifiers: from names as for ``filter``, to what the code shall write.
@@ -138,7 +145,7 @@ class Toolset:
         for new in names.values():
             selection.refuse_bad_identifier(new)
         given, patterns = dict(names), Patterns(names)
-        return self._with(lambda tools: selection.renamed(tools, patterns, given))
+        return self._with(lambda tools: selection.renamed(tools, patterns, given), patterns)
 
     def prefix(self, prefix: str) -> Toolset:
         """With this before each identifier.
@@ -172,7 +179,9 @@ class Toolset:
         Permission(tuple(rule for rule in every if rule is not None))  # refuses what is no rule
         patterns, permitted = Patterns(given), self
         if given:
-            permitted = permitted._with(lambda tools: selection.permitted(tools, patterns, given))
+            permitted = permitted._with(
+                lambda tools: selection.permitted(tools, patterns, given), patterns
+            )
         if destructive is not None:
             permitted = permitted._tightened(destructive, lambda tool: tool.annotations.destructive)
         if open_world is not None:
@@ -181,7 +190,7 @@ class Toolset:
 
     async def start(self) -> None:
         """Starts every server now, not at first need. Raises ToolError, kind ``transport``."""
-        await self._found()
+        (await listed(self._supplies)).check()
 
     async def tools(self) -> tuple[Tool, ...]:
         """What there is now, in the order of adding; starts what is not started.
@@ -190,7 +199,18 @@ class Toolset:
             ToolError: a server cannot be reached (``transport``); the others stay started.
             PolicyError: a name that was given fits no tool, or two tools would have one name.
         """
-        return selection.unambiguous(self._choose(await self._found()))
+        found = await listed(self._supplies)
+        found.check()
+        return selection.unambiguous(self._choose(found))
+
+    async def reachable(self) -> tuple[tuple[Tool, ...], Mapping[str, ToolError]]:
+        """The tools of those servers that can be reached; and of the others, by name, why they cannot.
+
+        Raises:
+            PolicyError: as ``tools``; a name that fits none is no error while a server is missing.
+        """
+        found = await listed(self._supplies)
+        return selection.unambiguous(self._choose(found)), found.missing
 
     async def close(self) -> None:
         """Ends every server of it; calls that go on fail. It can be used again, and starts anew."""
@@ -234,20 +254,16 @@ class Toolset:
     def __repr__(self) -> str:
         return f"Toolset({', '.join(supply.source.name for supply in self._supplies)})"
 
-    async def _found(self) -> _Found:
-        listing = (supply.tools() for supply in self._supplies)
-        found = await asyncio.gather(*listing, return_exceptions=True)
-        for each in found:
-            if isinstance(each, BaseException):
-                raise each
-        return {
-            supply: tools
-            for supply, tools in zip(self._supplies, found, strict=True)
-            if not isinstance(tools, BaseException)
-        }
+    def _with(
+        self, step: Callable[[tuple[Tool, ...]], tuple[Tool, ...]], named: Patterns | None = None
+    ) -> Toolset:
+        def choose(found: Found) -> tuple[Tool, ...]:
+            tools = self._choose(found)
+            if named is not None:
+                named.check(tools, found.missing)
+            return step(tools)
 
-    def _with(self, step: Callable[[tuple[Tool, ...]], tuple[Tool, ...]]) -> Toolset:
-        return Toolset(self._supplies, lambda found: step(self._choose(found)))
+        return Toolset(self._supplies, choose)
 
     def _tightened(self, rule: Rule, of_those: Callable[[Tool], bool | None]) -> Toolset:
         return self._with(
@@ -265,27 +281,3 @@ def _loaded(name: str) -> ModuleType:
             missing=(error.name or name,),
             remedy=remedy,
         ) from error
-
-
-def _refuse_unknown_options(method: str, given: Iterable[str], source: type) -> None:
-    every = [
-        each.name
-        for each in inspect.signature(source).parameters.values()
-        if each.kind is each.KEYWORD_ONLY
-    ]
-    for name in (name for name in given if name not in every):
-        near = " or ".join(map(repr, difflib.get_close_matches(name, every)))
-        hint = f"did you mean {near}? The options" if near else "the options"
-        raise PolicyError(
-            f"Toolset.{method} has no option {name!r}; {hint} are name, {', '.join(every)}"
-        )
-
-
-def _refuse_equal_names(supplies: Iterable[Supply]) -> None:
-    seen: dict[str, Supply] = {}
-    for supply in supplies:
-        other = seen.setdefault(supply.source.name, supply)
-        if other is not supply and not (other.any_loop and supply.any_loop):
-            raise PolicyError(
-                f"two servers are called {supply.source.name!r}; give one of them another name="
-            )

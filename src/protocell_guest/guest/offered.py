@@ -26,10 +26,14 @@ class Offered:
 
     def replace(self, names: Mapping[str, Any]) -> None:
         """Offer these in place of what was offered before; what the code made stays."""
-        before, self.names, now = self.names, dict(names), dict(self._namespace)
-        self._namespace.clear()
-        own = {name: value for name, value in now.items() if before.get(name, now) is not value}
-        self._namespace.update(self.names | own)
+        before, self.names = self.names, dict(names)
+        for name in {**before, **self.names}:
+            if name in self._namespace and self._namespace[name] is not before.get(name, _MISSING):
+                continue  # the code's
+            if name in self.names:
+                self._namespace[name] = self.names[name]
+            else:
+                self._namespace.pop(name, None)
 
     def means_something(self, name: str) -> bool:
         """Whether code that begins now would find anything under this name."""

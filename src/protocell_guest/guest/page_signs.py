@@ -14,7 +14,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     Card = dict[str, Any]
 
@@ -61,23 +61,35 @@ def value_in(raw: Any) -> Any:
     return found[0] if len(found) == 1 else found
 
 
-def path_of_items(value: Any, levels: int = _LEVELS) -> list[str] | None:
+def path_of_items(value: Any) -> list[str] | None:
     """The keys that lead to the list that is meant; None where that is not clear."""
     if isinstance(value, list):
         return []
+    # A usual name says more, at any level, than that there is no other list.
+    return _path(value, _LEVELS, _named_list) or _path(value, _LEVELS, _lone_list)
+
+
+def _path(
+    value: Any, levels: int, choose: Callable[[Mapping[str, str]], str | None]
+) -> list[str] | None:
     if not isinstance(value, dict) or not levels:
         return None
     lists = {_plain(key): key for key, item in value.items() if isinstance(item, list)}
-    named = next((lists[name] for name in _ITEMS if name in lists), None)
-    if named is None and len(lists) == 1:
-        (named,) = lists.values()
-    if named is not None:
-        return [named]
+    if (chosen := choose(lists)) is not None:
+        return [chosen]
     for key, item in value.items():
-        inner = path_of_items(item, levels - 1) if _plain(key) in _AROUND else None
+        inner = _path(item, levels - 1, choose) if _plain(key) in _AROUND else None
         if inner:
             return [key, *inner]
     return None
+
+
+def _named_list(lists: Mapping[str, str]) -> str | None:
+    return next((lists[name] for name in _ITEMS if name in lists), None)
+
+
+def _lone_list(lists: Mapping[str, str]) -> str | None:
+    return next(iter(lists.values())) if len(lists) == 1 else None
 
 
 class Next:

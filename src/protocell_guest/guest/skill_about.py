@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import builtins
 import json
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from protocell_guest.skill_terms import (
@@ -62,7 +63,9 @@ _SAME = {
 def learned(source: str, name: str) -> str:
     """What the text of a whole skill says of the function of that name; nothing where it cannot be read."""
     try:
-        tree = ast.parse(source)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they are for whoever runs it
+            tree = ast.parse(source)
         for node in tree.body:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name:
                 return about(node, ast.get_docstring(tree) or "")

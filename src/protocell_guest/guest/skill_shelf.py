@@ -54,9 +54,11 @@ class Shelf:
 
     def offer(self, names: Mapping[str, Any]) -> None:
         """What code finds without having made it, a skill finds as well."""
-        self._world.clear()
-        self._world.update(vars(builtins))
-        self._world.update(names)
+        now = {**vars(builtins), **names}
+        self._world.update(now)  # at no moment without them: a thread of the code may be in a skill
+        for name in [*self._world]:
+            if name not in now:
+                del self._world[name]
         if self not in sys.meta_path:
             sys.meta_path.append(self)
 

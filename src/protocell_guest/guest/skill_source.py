@@ -10,6 +10,7 @@ import __future__
 
 import builtins
 import sys
+import warnings
 from functools import reduce
 from operator import or_
 from types import FunctionType, ModuleType
@@ -72,7 +73,9 @@ def draft(thing: Any, name: str | None, offered: Mapping[str, Any]) -> Draft:
         raise NotSavableError(f"it was not defined by the code, but imported from {module}")
     called = name or function.__name__
     gathering = _Gathering(offered, function)
-    gathering.add(called, thing)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the text is parsed again, and they have been told
+        gathering.add(called, thing)
     source = gathering.text()
     if len(source.encode("utf-8", "surrogatepass")) > MOST_BYTES:
         size = f"{len(source):,} characters; at most {MOST_BYTES:,} bytes"

@@ -33,6 +33,8 @@ _CACHE = opcode.opmap.get("CACHE", 0)
 _DROPS = opcode.opmap["POP_TOP"]
 _UNIT = 2  # bytes of an instruction
 _MISSING = object()
+_OF_COROUTINES = ("__", "_asyncio_", "cr_", "gi_", "ag_")
+"""So begins what asyncio asks of them, as for the text of a task, which must not wait for the value."""
 
 
 def perform(
@@ -43,10 +45,10 @@ def perform(
     Raises:
         ToolError: the call failed, or cannot be sent.
     """
+    # The call is sent last: whatever goes wrong in looking at the code, nothing has been called then.
+    is_both = _has_running_loop() and _next_of(caller) != _DROPS and is_awaited(caller)
     reply = line.begin(tool, arguments, raw=raw)
-    if not _has_running_loop() or _next_of(caller) == _DROPS or not is_awaited(caller):
-        return line.wait(reply)
-    return UnawaitedToolCall(line, reply)
+    return UnawaitedToolCall(line, reply) if is_both else line.wait(reply)
 
 
 def _has_running_loop() -> bool:
@@ -100,18 +102,21 @@ class UnawaitedToolCall(Coroutine[Any, Any, Any]):
     # -- as the value -----------------------------------------------------------------------------
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name in (
-            "cr_frame",
-            "cr_code",
-            "cr_await",
-            "cr_running",
-            "_asyncio_future_blocking",
-        ):
+        if name.startswith(_OF_COROUTINES):
             raise AttributeError(name)
         return getattr(_value_of(self), name)
 
+    def __bool__(self) -> bool:
+        # asyncio asks it of whatever a task runs, when the task is shown: that is not about the value.
+        if sys._getframe(1).f_globals.get("__name__") == "asyncio.base_tasks":
+            return True
+        return bool(_value_of(self))
+
     def __hash__(self) -> int:
         return id(self)  # a set of tasks must not wait for them
+
+    def __protocell_value__(self) -> Any:
+        return _value_of(self)  # as an argument of another call
 
 
 def _value_of(call: UnawaitedToolCall) -> Any:
@@ -153,14 +158,13 @@ _SAME = (
         "rshift",
         "matmul",
     ),
-    *("getitem", "setitem", "delitem", "contains", "concat"),
+    *("getitem", "setitem", "delitem", "contains"),
     *_REVERSED,
 )
 _BUILT_IN: dict[str, Callable[..., Any]] = {
     "str": str,
     "repr": repr,
     "format": format,
-    "bool": bool,
     "len": len,
     "iter": iter,
     "int": int,

@@ -27,18 +27,8 @@ from typing import TYPE_CHECKING, Any
 
 from protocell_guest import values
 from protocell_guest.guest.tool_errors import error_of
-from protocell_guest.guest.tool_reply import Reply
-from protocell_guest.parcels import (
-    CALL,
-    CANCEL,
-    ERROR,
-    FRAME_BYTES,
-    HEAD,
-    PART,
-    PIECE,
-    Arrival,
-    Parcel,
-)
+from protocell_guest.guest.tool_reply import Replies, Reply
+from protocell_guest.parcels import CALL, CANCEL, FRAME_BYTES, HEAD, Parcel
 
 if TYPE_CHECKING:
     import asyncio
@@ -49,6 +39,7 @@ globals()["__builtins__"] = dict(vars(builtins))
 _CHUNK = 1 << 18
 _MOMENT_MILLISECONDS = 50
 _ENDED = "the execution that tools could be called from has ended"
+_UNNAMED = "arguments have names: hand over a dict whose keys are text"
 _FORKED = (
     "tools are called from the process that runs the code, not from one that it has started: call it there, "
     "in a thread if it is to run beside others, and hand the value over"
@@ -65,9 +56,7 @@ class Line:
         self._most_items = values.most_items(most_bytes)
         self._sending, self._reading = allocate_lock(), allocate_lock()
         self._large = allocate_lock()
-        self._waiting: dict[int, Reply] = {}
-        self._arrivals: dict[int, Arrival] = {}
-        self._buffer = bytearray()
+        self._replies = Replies()
         self._count = 0
         self._loops: set[asyncio.AbstractEventLoop] = set()
         self._is_open = True
@@ -92,12 +81,15 @@ class Line:
         Raises:
             ToolError: it gave nothing.
         """
+        if not reply.is_here:
+            self._refuse_elsewhere(reply.tool)
         reply.has_thread = True
         try:
             while not reply.is_here:
                 if self._reading.acquire(blocking=False):
                     try:
-                        self._read(wait=True)
+                        self._until(select.POLLIN)  # an interrupt here spoils nothing
+                        self._read()
                     finally:
                         self._reading.release()
                 else:
@@ -106,7 +98,7 @@ class Line:
             self._abandon(reply)
             raise
         finally:
-            self._wake_another(reply)
+            self._replies.wake_another(reply)
         return reply.value()
 
     async def awaited(self, reply: Reply) -> Any:
@@ -115,6 +107,7 @@ class Line:
 
         loop = asyncio.get_running_loop()
         if not reply.is_here:
+            self._refuse_elsewhere(reply.tool)
             self._listen_in(loop)
             try:
                 await reply.future(loop)
@@ -128,20 +121,23 @@ class Line:
         if self._process != getpid():
             return
         self._is_open = False
-        for loop in self._loops:
-            if not loop.is_closed():
-                loop.remove_reader(self._line)
-        self._loops.clear()
+        for loop in list(self._loops):
+            self._listen_no_more(loop)
         with contextlib.suppress(OSError):  # the host has closed its end
             self._line.shutdown(socket.SHUT_RDWR)  # wakes a thread that reads
         self._line.close()
-        self._end()
+        self._replies.end(_ENDED)
+
+    def _refuse_elsewhere(self, tool: str) -> None:
+        if getpid() != self._process:
+            raise error_of({"kind": "transport", "message": _FORKED, "tool": tool})
 
     # -- what goes out ----------------------------------------------------------------------------
 
     def _parcel(self, tool: str, arguments: dict[str, Any], *, raw: bool) -> Parcel:
-        if getpid() != self._process:
-            raise error_of({"kind": "transport", "message": _FORKED, "tool": tool})
+        self._refuse_elsewhere(tool)
+        if not all(isinstance(name, str) for name in arguments):  # the host would hang up
+            raise error_of({"kind": "validation", "message": _UNNAMED, "tool": tool})
         try:
             parcel = values.pack({"tool": tool, "arguments": arguments, "raw": raw})
         except values.UnfitError as error:
@@ -166,14 +162,15 @@ class Line:
             if not self._is_open:
                 raise error_of({"kind": "transport", "message": _ENDED, "tool": tool})
             self._count += 1
-            reply = self._waiting[self._count] = Reply(tool, self._count)
+            reply = self._replies.expect(tool, self._count)
             frames = parcel.frames(self._count, CALL)
             self._send(next(frames))
         try:
             for frame in frames:
                 with self._sending:
-                    if self._is_open:
-                        self._send(frame)
+                    if not self._is_open:
+                        break
+                    self._send(frame)
         except BaseException:
             self._abandon(reply)
             raise
@@ -200,22 +197,28 @@ class Line:
 
     def _make_room(self) -> None:
         """Wait until more can be sent, or a moment; whatever comes meanwhile is taken in."""
-        poll = select.poll()
         if not self._reading.acquire(blocking=False):  # another thread reads
-            poll.register(self._line, select.POLLOUT)
-            poll.poll(_MOMENT_MILLISECONDS)
+            self._until(select.POLLOUT, _MOMENT_MILLISECONDS)
             return
         try:
-            poll.register(self._line, select.POLLIN | select.POLLOUT)
-            if any(events & select.POLLIN for _, events in poll.poll()):
-                self._read(wait=False)
+            if self._until(select.POLLIN | select.POLLOUT) & select.POLLIN:
+                self._read()
         finally:
             self._reading.release()
-            self._wake_another(None)
+            self._replies.wake_another(None)
+
+    def _until(self, events: int, milliseconds: int | None = None) -> int:
+        """Wait for one of these events; which of them came, all of them where the line was closed meanwhile."""
+        poll = select.poll()
+        try:
+            poll.register(self._line, events)
+        except ValueError:
+            return events
+        return sum(came for _, came in poll.poll(milliseconds))
 
     def _abandon(self, reply: Reply) -> None:
-        if self._waiting.pop(reply.number, None) is not None:
-            self._arrivals.pop(reply.number, None)
+        # A process that the code has started has no call to give up.
+        if self._process == getpid() and self._replies.give_up(reply):
             with self._sending:
                 if self._is_open:
                     self._send(HEAD.pack(0, reply.number, CANCEL))
@@ -224,75 +227,50 @@ class Line:
 
     def _listen_in(self, loop: asyncio.AbstractEventLoop) -> None:
         if loop not in self._loops:
+            self._loops -= {each for each in self._loops if each.is_closed()}
             self._loops.add(loop)
-            loop.add_reader(self._line, self._read_in_loop)
+            loop.add_reader(self._line, self._read_in_loop, loop)
 
-    def _read_in_loop(self) -> None:
+    def _listen_no_more(self, loop: asyncio.AbstractEventLoop) -> None:
+        if loop in self._loops:
+            self._loops.discard(loop)
+            if not loop.is_closed():
+                loop.remove_reader(self._line)
+
+    def _read_in_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._reading.acquire(blocking=False):
             try:
-                self._read(wait=False)
+                self._read()
             finally:
                 self._reading.release()
+                self._replies.wake_another(None)  # which may have found this one reading
+        if not self._is_open:  # it would be called for ever
+            self._listen_no_more(loop)
 
-    def _read(self, *, wait: bool) -> None:
-        """Take in what is there, or what comes next."""
+    def _read(self) -> None:
+        """Take in what is there."""
         try:
-            data = self._line.recv(_CHUNK, 0 if wait else socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        if not data:
-            self._break()
-            return
-        try:
-            self._buffer += data
-            self._take_frames()
+            data = self._received()
+            if data:
+                self._replies.feed(data)
         except BaseException:  # an interrupt: nobody knows how much of it was taken in
             self._break()
             raise
 
-    def _take_frames(self) -> None:
-        place = 0
-        with memoryview(self._buffer) as view:
-            while len(view) - place >= HEAD.size:
-                size, number, kind = HEAD.unpack_from(view, place)
-                if len(view) - place < HEAD.size + size:
-                    break
-                place += HEAD.size + size
-                with view[place - size : place] as body:
-                    self._take(number, kind, body)
-        del self._buffer[:place]
-
-    def _take(self, number: int, kind: bytes, body: memoryview) -> None:
-        """One frame of an answer, which nobody may be waiting for any more."""
-        if number not in self._waiting:
-            self._arrivals.pop(number, None)
-        elif kind in (PIECE, PART):
-            self._arrivals.setdefault(number, Arrival()).add(kind, body)
-        else:
-            arrival = self._arrivals.pop(number, None)
-            last = bytes(body)
-            waiting = self._waiting.pop(number, None)
-            if waiting is not None:
-                waiting.take(kind, Parcel(last) if arrival is None else arrival.parcel(last))
-
-    def _wake_another(self, last: Reply | None) -> None:
-        """The thread that read has what it wanted: another one reads on."""
-        for reply in list(self._waiting.values()):
-            if reply is not last and reply.has_thread:
-                reply.wake()
-                return
+    def _received(self) -> bytes:
+        try:
+            data = self._line.recv(_CHUNK, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return b""
+        except OSError:
+            data = b""
+        if not data:
+            self._break()
+        return data
 
     def _break(self) -> None:
         """Nothing that is said over this line can be understood any more."""
         self._is_open = False
         with contextlib.suppress(OSError):  # the host has closed its end
             self._line.shutdown(socket.SHUT_RDWR)
-        self._end()
-
-    def _end(self) -> None:
-        self._arrivals.clear()
-        while self._waiting:
-            told = values.pack({"kind": "transport", "message": _ENDED})
-            self._waiting.popitem()[1].take(ERROR, told)
+        self._replies.end(_ENDED)

@@ -75,7 +75,7 @@ class Walk:
     def take(self, raw: Any) -> Page | None:
         """What was given for it; None where a tool that is counted gave the page before once more."""
         self._number += 1
-        if isinstance(raw, dict) and raw.keys() == _OF_A_SERVICE:
+        if _is_of_a_service(raw):
             page, then = self._of_service(raw["body"], raw["page"])
         else:
             page, then = self._by_signs(page_signs.value_in(raw))
@@ -218,6 +218,12 @@ def _card_of(tool: Any, cards: Mapping[str, Card]) -> Card:
         "paginate takes the tool itself and then its arguments: "
         f"paginate(github.list_issues, owner='a'); it was given {type(tool).__name__}"
     )
+
+
+def _is_of_a_service(raw: Any) -> bool:
+    """Whether the host has said beside the answer how it goes on; a function may give the like by accident."""
+    is_like = isinstance(raw, dict) and raw.keys() == _OF_A_SERVICE
+    return is_like and (raw["page"] is None or isinstance(raw["page"], dict))
 
 
 def _cut(page: Page | None, left: int | None) -> Page | None:

@@ -13,6 +13,8 @@ from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from protocell_guest.card_index import ANY_NAME
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import ModuleType
@@ -106,6 +108,13 @@ class Namespace:
         if name.startswith("__"):  # whoever looks at modules asks for some that there never are
             raise AttributeError(name)
         card = self._cards.get(name)
+        # What shows values asks for names with an underscore (_repr_html_), and calls what it gets.
+        if card is None and ANY_NAME in self._cards and not name.startswith("_"):
+            any_card = self._cards[
+                ANY_NAME
+            ]  # not kept: when the server is there, it is another one
+            own = {"id": any_card["id"].removesuffix(ANY_NAME) + name, "name": name}
+            return self.__loader__.function({**any_card, **own})
         if card is None:
             raise AttributeError(_unknown(self.__name__, name, self._cards), name=name, obj=self)
         function = self.__loader__.function(card)
@@ -113,21 +122,19 @@ class Namespace:
         return function
 
     def __dir__(self) -> list[str]:
-        return sorted(self._cards)
+        return sorted(name for name in self._cards if name != ANY_NAME)
 
     def __iter__(self) -> Iterator[Callable[..., Any]]:
-        return (getattr(self, name) for name in sorted(self._cards))
+        return (getattr(self, name) for name in dir(self))
 
     def __len__(self) -> int:
-        return len(self._cards)
+        return len(dir(self))
 
     def __bool__(self) -> bool:
         return True
 
     def __repr__(self) -> str:
-        return (
-            f"<{len(self._cards)} tools of {self.__name__}: {', '.join(sorted(self._cards)[:20])}>"
-        )
+        return f"<{len(self)} tools of {self.__name__}: {', '.join(dir(self)[:20])}>"
 
 
 def _told(space: Namespace) -> str:
@@ -136,6 +143,7 @@ def _told(space: Namespace) -> str:
     lines = [_line(space, name) for name in names[:_MOST_TOLD]]
     if len(names) > _MOST_TOLD:
         lines.append(f"... and {len(names) - _MOST_TOLD} more: see dir({space.__name__})")
+    lines += [space._cards[ANY_NAME]["doc"]] if ANY_NAME in space._cards else []
     return "\n".join([f"The tools of {space.__name__}:", *lines])
 
 

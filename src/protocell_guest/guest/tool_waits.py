@@ -6,13 +6,16 @@ stands around it and what becomes of the name that it is stored under: what is a
 like, is a call on its way; all else is a value, and waited for at once.  Where a call is not the code's own business
 (returned by a plain function, yielded) nobody knows, and it stays both (``tool_calls``).
 
-Only positions and names are read, of instructions as ``dis`` tells them, so this holds from CPython 3.11 on.
+Only positions and names are read, of instructions as ``dis`` tells them, so this holds from CPython 3.11 on. Code that
+cannot be read, because its instructions have other names or no positions, is not guessed at: a call stays both there,
+and who uses it as what it is not is told so by its name.
 """
 
 from __future__ import annotations
 
 import builtins
 import dis
+import warnings
 from ast import PyCF_ALLOW_TOP_LEVEL_AWAIT
 from inspect import CO_COROUTINE
 from itertools import pairwise
@@ -35,6 +38,7 @@ AWAITERS = frozenset(
 )
 """Functions that take what is awaited."""
 _INLINE = frozenset(("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>", "<lambda>"))
+_IS_FAMILIAR = {"GET_AWAITABLE", "RETURN_VALUE", "STORE_FAST", "STORE_NAME"} <= dis.opmap.keys()
 _HANDED_ON = ("RETURN_VALUE", "RETURN_GENERATOR", "YIELD_VALUE")
 _MOST_REMEMBERED = 64
 
@@ -62,6 +66,11 @@ class _Uses(NamedTuple):
     at: dict[int, _Span]
     """By the offset of an instruction."""
 
+    @property
+    def is_readable(self) -> bool:
+        """Whether anything can be known of it; Python may run without positions (-X no_debug_ranges)."""
+        return _IS_FAMILIAR and bool(self.at)
+
     def place(self, offset: int) -> int:
         """Of the instruction that is at work; while it calls, the offset may be that of its inline cache."""
         before = sum(each.offset <= offset for each in self.instructions)
@@ -72,11 +81,13 @@ _remembered: dict[int, tuple[CodeType, _Uses]] = {}
 
 
 def is_awaited(caller: FrameType) -> bool:
-    """Whether the code that is calling now wants an awaitable of it."""
+    """Whether the code that is calling now wants an awaitable of it, or may want one."""
     code = caller.f_code
     uses = _uses(code)
     here = uses.place(caller.f_lasti)
-    following = uses.instructions[here + 1]  # a call is never the last
+    if not uses.is_readable or not 0 <= here < len(uses.instructions) - 1:
+        return True
+    following = uses.instructions[here + 1]
     if following.opname == "GET_AWAITABLE" or _is_within(uses, here):
         return True
     if code.co_name in _INLINE:
@@ -98,7 +109,7 @@ def _is_awaited_outside(caller: FrameType) -> bool:
     if outer.f_code.co_name in _INLINE:
         return _is_awaited_outside(outer)
     uses = _uses(outer.f_code)
-    return bool(uses.names) or _is_within(uses, uses.place(outer.f_lasti))
+    return not uses.is_readable or bool(uses.names) or _is_within(uses, uses.place(outer.f_lasti))
 
 
 def _is_within(uses: _Uses, index: int) -> bool:
@@ -135,17 +146,20 @@ def _whole_cell(code: CodeType) -> CodeType | None:
     if code.co_name != "<module>":
         return None
     source = "".join(getlines(code.co_filename))
+    flags = PyCF_ALLOW_TOP_LEVEL_AWAIT
     try:
-        whole: CodeType = compile(
-            source, code.co_filename, "exec", PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True
-        )
-    except (SyntaxError, ValueError):  # what it was compiled from had been changed
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they have been told when the cell was compiled
+            whole: CodeType = compile(source, code.co_filename, "exec", flags, dont_inherit=True)
+    # What it was compiled from had been changed.
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
     return whole
 
 
 def _found(code: CodeType) -> _Uses:
-    instructions = list(dis.get_instructions(code))
+    # One with a large argument has another one ahead of it, which is nothing by itself.
+    instructions = [each for each in dis.get_instructions(code) if each.opname != "EXTENDED_ARG"]
     at = {each.offset: span for each in instructions if (span := _span(each)) is not None}
     calls = list(_calls(instructions, at))
     awaiting = [span for name, span in calls if name in AWAITERS]
@@ -198,6 +212,8 @@ def _names(
 ) -> Iterator[str]:
     for one, other in pairs:
         if "LOAD_" not in one.opname or one.offset not in at:  # 3.13 has STORE_FAST_LOAD_FAST
+            continue
+        if one.opname == "LOAD_CONST":
             continue
         said = one.argval if isinstance(one.argval, tuple) else (one.argval,)
         if other.opname == "GET_AWAITABLE":

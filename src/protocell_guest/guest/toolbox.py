@@ -12,6 +12,7 @@ import inspect
 import sys
 from typing import TYPE_CHECKING, Any
 
+from protocell_guest.card_index import takes_no_dict, takes_other_names
 from protocell_guest.guest import tool_pages, tool_search
 from protocell_guest.guest.skill_saving import TOOL as SAVE_SKILL
 from protocell_guest.guest.skill_saving import saver
@@ -40,6 +41,7 @@ _KINDS = {
     "keyword_only": inspect.Parameter.KEYWORD_ONLY,
     "keywords": inspect.Parameter.VAR_KEYWORD,
 }
+_NO_NAME = "call_tool takes the tool's name first: call_tool('server/name', {...})"
 Card = dict[str, Any]
 
 
@@ -142,6 +144,8 @@ class Toolbox:
 
     def _call_tool(self, tool: str, arguments: dict[str, Any] | None = None, /, **more: Any) -> Any:
         """Call a tool by ``"server/name"``, with its arguments as a dict or by name."""
+        if not isinstance(tool, str):
+            raise error_of({"kind": "validation", "message": _NO_NAME})
         given = {**(arguments or {}), **more}
         server, _, name = tool.partition("/")
         if self._shelf is not None and server == SPACE and name in self._shelf:
@@ -189,7 +193,7 @@ def _bound(card: Card, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict
     names = {each["identifier"]: each["name"] for each in parameters}
     known = {*names, *names.values()}
     one = args[0] if len(args) == 1 and not kwargs else None
-    if isinstance(one, dict) and known.issuperset(one) and (one or not parameters):
+    if isinstance(one, dict) and _is_all_of_them(card, known, one):
         args, kwargs = (), one
     bound: dict[str, Any] = {}
     rest = list(args)
@@ -206,6 +210,17 @@ def _bound(card: Card, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict
             raise _misfit(card, f"got {key!r} twice")
         bound[name] = value
     return bound
+
+
+def _is_all_of_them(card: Card, known: set[str], given: dict[Any, Any]) -> bool:
+    """Whether a lone dict is all arguments by name; else it is the first of them."""
+    parameters = card["parameters"]
+    if known.issuperset(given):
+        return bool(given) or not parameters
+    # Names that the card does not know are some, where it cannot be the first.
+    cannot_be_first = not parameters or takes_no_dict(parameters[0])
+    are_names = all(isinstance(name, str) for name in given)
+    return cannot_be_first and are_names and takes_other_names(card)
 
 
 def _misfit(card: Card, what: str) -> Exception:

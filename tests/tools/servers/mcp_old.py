@@ -1,8 +1,7 @@
 """An MCP server without an SDK, for the tests: what real ones of the old protocols do, and bad ones of any time.
 
 First argument: the protocol version that it speaks (with ``initialize``). Further ones: ``chatter`` prints what is
-no message first, ``stubborn`` ends neither at end of file nor at SIGTERM, ``child`` starts a process of its own,
-``silent`` says nothing at all.
+no message first, ``stubborn`` ends neither at end of file nor at SIGTERM, ``silent`` says nothing at all.
 """
 
 import json
