@@ -42,9 +42,11 @@ def test_as_many_as_asked_for_stand_ready_after_each_use(count: int):
 
 def test_a_ready_sandbox_is_used_and_costs_no_wait():
     policy = ready(2)
-    run_code("1", policy=policy)
     zygote = zygote_of(policy)
-    wait_for(lambda: settled(zygote.pid, 2), "the ready ones")
+    with Sandbox(policy) as sandbox:
+        sandbox.run_code("1")
+        wait_for(lambda: settled(zygote.pid, 3), "one in use and two ready")
+    wait_for(lambda: settled(zygote.pid, 2), "the end of the used one")
     waiting = set(inits_of(zygote.pid))
 
     with Sandbox(policy) as sandbox:

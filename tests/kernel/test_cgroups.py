@@ -261,7 +261,8 @@ def leaf_name(leaf: cgroups.Leaf) -> str:
 
 @pytest.mark.twin("kernel.cgroup-processes", "kernel.cgroup-memory")
 def test_as_many_processes_as_the_limit_allows_can_run(make_leaf: MakeLeaf):
-    leaf = make_leaf(processes=25)
+    # Each is a fork of this pytest, with page tables of its own: after thousands of tests a few MiB.
+    leaf = make_leaf(processes=25, memory_bytes=512 * MIB)
 
     assert inside(leaf, count_forks) == ["no end", ""]
 
