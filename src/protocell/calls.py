@@ -28,7 +28,7 @@ class ToolCall:
     kind: str = ""
     """Of the error: validation, not_found, timeout, denied, budget, transport or tool."""
     message: str = ""
-    """Of the error."""
+    """Of the error; of a call that was cancelled, that its tool goes on, where that did not end."""
     approval: str = ""
     """How it came to be allowed: allowed, approved, approved with other arguments; "" if it never was."""
     approved_arguments: Mapping[str, Any] | None = None
@@ -71,7 +71,8 @@ class ToolCall:
         return told
 
     def __str__(self) -> str:
-        ending = {"ok": f"ok, {self.result_bytes} bytes", "cancelled": "cancelled before its end"}
+        cancelled = ": ".join(filter(None, ("cancelled before its end", self.message)))
+        ending = {"ok": f"ok, {self.result_bytes} bytes", "cancelled": cancelled}
         ended = ending.get(self.outcome, f"{self.kind}: {self.message}")
         from_log = ", from the log" if self.served else ""
         text = f"{self.number}. {self.server}/{self.tool}: {ended}{from_log} ({self.seconds:.3f} s)"
@@ -121,7 +122,7 @@ def _ending(call: ToolCall) -> str:
     if call.outcome == "ok":
         return "returned" + (" (from the log, not called again)" if call.served else "")
     if call.outcome == "cancelled":
-        return "did not finish; whether it had an effect is not known"
+        return f"did not finish; {call.message or 'whether it had an effect is not known'}"
     return printable_line(f"failed ({call.kind}): {call.message}", _MOST_CHARACTERS_OF_A_CALL)
 
 

@@ -2,7 +2,6 @@
 
 import pytest
 
-from protocell._catalogue import entries
 from protocell.tools.tool import Parameter
 from protocell_guest.card_index import MOST_PARAMETERS
 from tests.catalogue.checking import Checked, CodeCheck
@@ -192,10 +191,6 @@ def test_arguments_that_cannot_fit_are_told_with_those_that_would(code: str, tex
     (problem,) = check(code).problems
 
     assert (problem.text, problem.sure) == (text, True)
-
-
-def test_what_a_card_holds_of_a_large_tool_is_known_on_both_sides():
-    assert MOST_PARAMETERS == entries.MOST_PARAMETERS
 
 
 def test_a_name_that_earlier_code_bound_is_not_looked_at():

@@ -139,6 +139,16 @@ def test_the_time_that_a_tool_takes_is_not_the_codes(toolset: Toolset):
     assert busy.status == "timeout"
 
 
+def test_code_that_computes_beside_a_call_uses_up_its_processor_time(toolset: Toolset):
+    policy = Policy(limits=Limits(wall_seconds=0.2, cpu_seconds=0.5))
+    code = "import threading\nthreading.Thread(target=wait, daemon=True).start()\n"
+    with Sandbox(policy, tools=toolset) as sandbox:
+        execution = sandbox.run_code(code + "pause(0.1)\nwhile True: pass")
+
+    assert execution.status == "timeout"
+    assert "cpu_seconds" in execution.reason
+
+
 def test_an_interrupt_ends_the_wait_for_a_tool_and_the_tool(toolset: Toolset, orders: Orders):
     with Sandbox(tools=toolset) as sandbox:
         stopper = threading.Thread(target=lambda: orders.begun.wait(30) and sandbox.interrupt())

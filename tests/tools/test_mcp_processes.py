@@ -21,6 +21,8 @@ from tests.tools.mcp_help import NEW, Session, is_gone, nothing_left_behind, old
 
 __all__ = ["nothing_left_behind"]
 
+REFUSING = Path(__file__).parent.parent / "integration" / "refusing.py"
+
 
 @pytest.fixture(autouse=True)
 def little_grace(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,6 +188,33 @@ def test_a_process_that_nobody_holds_any_more_is_ended():
     pid = asyncio.run(main())
     gc.collect()
     assert is_gone(pid)
+
+
+UNWATCHED = """
+import asyncio, os, sys
+from protocell.tools.mcp_process import ServerProcess
+
+async def main():
+    before = os.listdir("/proc/self/fd")
+    try:
+        ServerProcess(["sleep", "1000"], env={})
+    except PermissionError:
+        print(os.listdir("/proc/self/fd") == before)
+
+asyncio.run(main())
+try:
+    print(os.waitpid(-1, os.WNOHANG))
+except ChildProcessError:
+    print("no child")
+"""
+
+
+def test_a_process_that_cannot_be_watched_is_ended():
+    command = [sys.executable, str(REFUSING), "EPERM", "pidfd_open", "--"]
+    script = [sys.executable, "-W", "error", "-c", UNWATCHED]
+    done = subprocess.run(command + script, capture_output=True, text=True, check=True, timeout=60)
+
+    assert done.stdout.split("\n") == ["True", "no child", ""]
 
 
 def test_writing_waits_for_a_process_that_does_not_read_and_can_be_cancelled():

@@ -202,7 +202,7 @@ def test_a_cookie_of_the_service_is_not_kept_for_the_next_who_calls(spec: str):
                 "status": 200,
                 "headers": {"content-type": "application/json"},
                 "body": 1,
-                "page": None,
+                "next_arguments": None,
             }
             assert "cookie" not in (await session.value("open"))["headers"]
 

@@ -1,4 +1,4 @@
-"""How the next page is found; the loop stands for the ``paginate`` of the code inside."""
+"""How the next page of a service is found: by its links, or by what is in its value, as ``paginate`` does it inside."""
 
 import asyncio
 from collections.abc import Iterator
@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
-from protocell.tools.pages import page
+from protocell._catalogue.catalogue import Catalogue
+from protocell._catalogue.entries import card
+from protocell.tools.page_links import next_arguments
 from protocell.tools.tool import Parameter
+from protocell_guest.guest.tool_pages import Walk
 from tests.tools.mcp_help import served
 from tests.tools.openapi_help import Session, opened
 
@@ -27,25 +30,26 @@ def takes(*names: str, kind: str = "string") -> list[Parameter]:
 
 async def paginate(session: Session, name: str, **arguments: Any) -> tuple[list[int], list[Any]]:
     """All items, and the arguments of each call."""
-    items: list[int] = []
     calls: list[Any] = []
-    while True:
+
+    def begin(_: str, arguments: dict[str, Any]) -> Any:
         calls.append(arguments)
-        answer = await session.answer(name, **arguments)
-        found = answer.raw["page"]
-        here = answer.value
-        for key in found["items"]:
-            here = here[key]
-        items += [item["id"] for item in here]
-        if found["next"] is None:
-            return items, calls
-        arguments = arguments | found["next"]
+        return arguments, None
+
+    tool = await session.tool(name)
+    walk, items = Walk(begin, card(Catalogue.of([tool]), tool), arguments), []
+    while walk.goes_on:
+        asked: Any = walk.ask()[0]
+        page = walk.take((await session.answer(name, **asked)).raw)
+        items += [item["id"] for item in page or ()]
+    return items, calls
 
 
 @pytest.mark.parametrize(
     "name, arguments, calls",
     [
         ("linked", {}, [{}, {"page": 2}, {"page": 3}]),
+        ("linked", {"size": 1}, [{"size": 1}, *({"size": 1, "page": n} for n in range(2, 8))]),
         ("cursors", {"size": 4}, [{"size": 4}, {"size": 4, "page_token": "2"}]),
         ("counted", {"size": 5}, [{"size": 5}, {"size": 5, "page": 2}, {"size": 5, "page": 3}]),
         (
@@ -73,76 +77,70 @@ def test_all_pages_of_a_service_are_read(spec: str, name: str, arguments: Any, c
         ('<https://x/?page=2>; rel="nextish"', None),
         ('<https://x/?other=2>; rel="next"', None),
         ('<https://x/?page=1>; rel="next"', None),
+        ('<https://x/?page=1>; rel="first prev"', {}),
+        ('<https://x/?page=2>; rel="describedby"', None),
         ("<https://x/?page=2>", None),
         ("nonsense", None),
         ("<" * 100_000, None),
     ],
 )
 def test_a_link_gives_the_arguments_that_the_function_takes(link: str, then: Any):
-    found = page(takes("page", kind="integer"), {"page": 1}, {"no": "list"}, link)
-    assert found == (None if then is None else {"items": None, "next": then, "how": "link"})
+    assert next_arguments(takes("page", kind="integer"), {"page": 1}, [], link) == then
 
 
 @pytest.mark.parametrize(
-    "name, value, then",
+    "value, then",
     [
-        ("cursor", {"items": [], "next_cursor": "c"}, "c"),
-        ("pageToken", {"nextPageToken": "c"}, "c"),
-        ("cursor", {"response_metadata": {"next_cursor": "c"}}, "c"),
-        ("after", {"paging": {"next": {"after": "c"}}}, "c"),
-        ("after", {"page_info": {"end_cursor": "c"}}, "c"),
-        ("start-cursor", {"next_cursor": "c"}, "c"),
-        ("cursor", {"next_cursor": ""}, None),
-        ("cursor", {"next_cursor": None}, None),
-        ("cursor", {"next_cursor": "before"}, None),
-        ("cursor", {"next_cursor": 5}, None),
-        ("name", {"next_cursor": "c"}, None),
-    ],
-)
-def test_a_cursor_in_the_body_is_found(name: str, value: Any, then: str | None):
-    found = page(takes(name), {name: "before"}, value)
-    assert (found and found["next"]) == (then and {name.replace("-", "_"): then})
-
-
-def test_a_url_in_the_body_counts_as_a_link():
-    value = {"count": 9, "next": "https://x/?page=2&size=5", "results": [1]}
-    assert page(takes("page", kind="integer"), {}, value) == {
-        "items": ["results"],
-        "next": {"page": 2},
-        "how": "link",
-    }
-    odata = {"@odata.nextLink": "https://x/?skip=3", "value": [1]}
-    assert page(takes("skip", kind="integer"), {}, odata) == {
-        "items": ["value"],
-        "next": {"skip": 3},
-        "how": "link",
-    }
-
-
-@pytest.mark.parametrize(
-    "value, items",
-    [
-        ([1], []),
-        ({"a": [1]}, ["a"]),
-        ({"errors": [], "data": [1]}, ["data"]),
-        ({"data": {"items": [1], "other": []}}, ["data", "items"]),
-        ({"a": [], "b": []}, None),
-        ({"a": 1}, None),
+        ({"count": 9, "next": "https://x/?page=2&size=5", "results": [1]}, {"page": 2}),
+        ({"@odata.nextLink": "https://x/?skip=3", "value": [1]}, {"skip": 3}),
+        ({"_links": {"self": {"href": "/?page=1"}, "next": {"href": "/?page=2"}}}, {"page": 2}),
+        ({"page": {"next": 2}, "links": {"next": "/?page=2"}}, {"page": 2}),
+        ({"next": "https://[x/?page=2"}, None),
+        ({"next": "page=2"}, None),
+        ({"next": None}, None),
+        ({"items": [{"next": "/?page=2"}]}, None),
         ("text", None),
-        (None, None),
     ],
 )
-def test_the_list_is_found_where_it_is_clear(value: Any, items: Any):
-    found = page([], {}, value)
-    assert found == (None if items is None else {"items": items, "next": None, "how": None})
+def test_a_url_in_the_body_counts_as_a_link(value: Any, then: Any):
+    assert next_arguments(takes("page", "skip", kind="integer"), {}, value) == then
 
 
-def test_counting_ends_with_an_empty_page_and_is_not_done_beside_a_cursor():
-    parameters = takes("page", kind="integer")
-    assert page(parameters, {}, [1]) == {"items": [], "next": {"page": 2}, "how": "page"}
-    assert page(parameters, {"page": 7}, []) == {"items": [], "next": None, "how": None}
-    assert page(takes("page", "cursor"), {}, {"items": [1]}) == {
-        "items": ["items"],
-        "next": None,
-        "how": None,
-    }
+INTEGER = {"type": "integer"}
+
+
+@pytest.mark.parametrize(
+    "schema, query, value",
+    [
+        (INTEGER, "x=2", 2),
+        (INTEGER, "x=two", "two"),
+        ({"type": ["integer", "null"]}, "x=-2", -2),
+        ({"anyOf": [INTEGER, {"type": "null"}]}, "x=2", 2),
+        ({"oneOf": [{"type": "string"}, {"type": "null"}]}, "x=2", "2"),
+        ({"type": "number"}, "x=2", 2),
+        ({"type": "number"}, "x=2.5", 2.5),
+        ({"type": "boolean"}, "x=true", True),
+        ({"type": "array", "items": {"type": "string"}}, "x=a&x=b", ["a", "b"]),
+        ({"type": "array", "items": INTEGER}, "x=1,2", [1, 2]),
+        ({"anyOf": [{"type": "array", "items": INTEGER}, {"type": "null"}]}, "x=1&x=2", [1, 2]),
+        ({}, "x=2", "2"),
+        (INTEGER, "x=1&x=2", 2),
+    ],
+)
+def test_what_a_link_says_has_the_type_that_the_function_takes(
+    schema: dict[str, Any], query: str, value: Any
+):
+    takes_it = Parameter(name="x", identifier="x", schema=schema, required=False)
+    link = f"<https://a.example/?{query}>; rel=next"
+
+    assert next_arguments([takes_it], {}, [], link) == {"x": value}
+
+
+def test_a_link_that_is_too_long_to_be_one_is_none():
+    value = {"next": f"https://a.example/?page=2&x={'x' * 20_000}"}
+
+    assert next_arguments(takes("page"), {}, value) is None
+
+
+def test_names_of_the_service_stay_as_they_are():
+    assert next_arguments(takes("start-at"), {}, {"next": "/?start-at=c"}) == {"start-at": "c"}

@@ -16,7 +16,8 @@ from protocell.tools.mcp_source import McpSource
 from protocell.tools.openapi_source import OpenApiSource
 from protocell.tools.options import McpOptions, OpenApiOptions
 from protocell.tools.parameters import parameters_of
-from protocell.tools.tool import Annotations, Answer, Call, Tool
+from protocell.tools.supply import Supply
+from protocell.tools.tool import Annotations, Answer, Call, StaticSource, Tool
 from protocell.tools.toolset import Toolset
 from tests.tools.calls import call
 
@@ -426,6 +427,20 @@ def test_functions_belong_to_no_event_loop():
         return len(first) + len(second)
 
     assert asyncio.run(here()) == 2
+
+
+def test_an_event_loop_does_not_wait_for_another_one_that_lists_functions():
+    supply = Supply(StaticSource("functions", [tool("functions", "double")]), any_loop=True)
+
+    async def one() -> int:
+        return len(await asyncio.wait_for(supply.tools(), 5))
+
+    async def here() -> int:
+        await supply.tools()
+        async with supply._lock:  # as in a thread whose turn ends in the middle
+            return await asyncio.to_thread(asyncio.run, one())
+
+    assert asyncio.run(here()) == 1
 
 
 # What a user writes

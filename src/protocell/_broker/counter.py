@@ -8,25 +8,28 @@ a request that is none, or too long, ends the line, and with it every call.  At 
 each other, and no more is read while that many and as many again are waiting, or while their arguments weigh too
 much, so the code inside waits in its write and the host's memory stays bounded.  For the same reason none is begun
 while the code does not read what was answered; that is its own time.  ``finish`` cancels what still runs and waits
-for its end; the near end is closed then, so that whatever thread of the code calls later is told that the execution
-has ended.
+for its end, or until it is given up (``cancelling``); the near end is closed then, so that whatever thread of the code
+calls later is told that the execution has ended.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from protocell._boxes.box import out_of_descriptors
 from protocell._broker.answers import Answers
 from protocell._broker.budgets import Budgets
+from protocell._broker.cancelling import shared_context
 from protocell._broker.clock import Clock
 from protocell._broker.gate import Gate
 from protocell._broker.ledger import Ledger
 from protocell._broker.requests import CallRequest, RequestReader
 from protocell._broker.work import Work
 from protocell._running.bell import Bell
+from protocell._waiter import Waiter
 from protocell.calls import ToolCall
 from protocell.errors import ProtocolError
 from protocell.tools.approval import ApprovalRequest
@@ -35,6 +38,7 @@ from protocell_guest.parcels import ERROR, VALUE, Parcel
 
 if TYPE_CHECKING:
     from protocell._broker.desk import Desk
+    from protocell.tools.access import CallNumber
     from protocell.tools.call_log import CallLog
     from protocell.tools.tool import Tool
 
@@ -68,11 +72,15 @@ class Counter:
         self._away = Clock()  # of the code: with a tool, with a person, in the queue
         self._ended = Bell()
         self._serving: asyncio.Task[None] | None = None
+        self._stop: Callable[[], object] = lambda: None
+        self.fault: BaseException | None = None
+        """What the caller's ``on_progress`` has raised."""
 
     # -- for who runs the execution, in any thread ------------------------------------------------
 
-    def begin(self) -> None:
-        """From now on calls are answered."""
+    def begin(self, stop: Callable[[], object] | None = None) -> None:
+        """From now on calls are answered; ``stop`` is to end the code, from any thread, when there is a ``fault``."""
+        self._stop = stop or self._stop
         self._desk.runtime.post(self._serve())
 
     @property
@@ -85,9 +93,21 @@ class Counter:
         return self._away.seconds
 
     def finish(self) -> Bell:
-        """Cancel what still runs; the bell rings when all of it has ended."""
+        """Cancel what still runs; the bell rings when all of it has ended, or was given up."""
+        self._stop = lambda: None
         self._desk.runtime.post(self._finish())
         return self._ended
+
+    async def ended(self, waiter: Waiter) -> list[ToolCall]:
+        """All calls, when all has ended and is recorded; who is torn away meanwhile leaves no descriptors open."""
+        try:
+            await waiter.wait([self.finish().fileno()], [], None)
+            self._desk.record(self.calls)
+        except BaseException:
+            self._desk.runtime.post(self._abandon())
+            raise
+        self.close()
+        return self.calls
 
     @property
     def calls(self) -> list[ToolCall]:
@@ -125,7 +145,8 @@ class Counter:
             self._room.clear()
             await self._room.wait()
         self._weight += request.weight
-        task = asyncio.get_running_loop().create_task(self._perform(request))
+        loop, context = asyncio.get_running_loop(), shared_context()
+        task = loop.create_task(self._perform(request), context=context)
         self._tasks[request.number] = task
         task.add_done_callback(lambda _: self._done(request))
 
@@ -145,13 +166,20 @@ class Counter:
         self._room.set()
 
     async def _finish(self) -> None:
+        await self._all_ended()
+        self._ended.ring()
+
+    async def _abandon(self) -> None:
+        await self._all_ended()
+        self.close()
+
+    async def _all_ended(self) -> None:
         serving = () if self._serving is None else (self._serving,)
         for task in (*serving, *self._tasks.values()):
             task.cancel()
         # Whoever hears the bell closes the line: until then nothing of the loop may look at it.
         while going := [task for task in (*serving, *self._tasks.values()) if not task.done()]:
             await asyncio.wait(going)
-        self._ended.ring()
 
     # -- one call ---------------------------------------------------------------------------------
 
@@ -182,6 +210,19 @@ class Counter:
             return VALUE, await work.run()
         except ToolError as error:
             return ERROR, work.failed(error)
+
+    def tell_progress(
+        self, call: CallNumber, text: str, done: float | None, total: float | None
+    ) -> None:
+        """To whoever listens; what he raises ends the code, and is his: no tool is to take it for its own."""
+        listener = self._desk.on_progress
+        if listener is None or self.fault is not None:
+            return
+        try:
+            listener(call, text, done, total)
+        except BaseException as error:  # noqa: BLE001 - raised where the execution was asked for
+            self.fault = error
+            self._stop()
 
     def earlier(self, request: CallRequest) -> ToolCall | None:
         """The call that was made before, and need not be made again."""

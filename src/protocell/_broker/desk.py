@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from protocell._broker.absent import Absent
+from protocell._broker.cancelling import joined
 from protocell._broker.counter import Counter
 from protocell._broker.hooks import Hooks
 from protocell._broker.runtime import Runtime, of_this_process
@@ -25,7 +26,7 @@ from protocell._catalogue.shapes import Shapes
 from protocell._catalogue.showing import shown
 from protocell._waiter import AsyncioWaiter, Waiter
 from protocell.calls import ToolCall
-from protocell.tools.access import CallNumber, Tools
+from protocell.tools.access import Progress, Tools
 from protocell.tools.call_log import CallLog
 from protocell.tools.errors import ToolError
 from protocell.tools.tool import Question, Reply, Tool
@@ -143,7 +144,7 @@ class Desk:
 
     async def _find(self) -> Mapping[str, Tool]:
         changes, began = self._changes, time.monotonic()
-        tools, missing = await self._tools.toolset.reachable()
+        tools, missing = await joined(self._tools.toolset.reachable)
         found = {tool.id: tool for tool in tools}
         # Of a server that was there: a call of its tools looks whether it is there again.
         found |= {name: tool for name, tool in self._last_found.items() if tool.server in missing}
@@ -217,12 +218,10 @@ class Desk:
             for name, value in arguments.items()
         }
 
-    def tell_progress(
-        self, call: CallNumber, text: str, done: float | None, total: float | None
-    ) -> None:
-        """Of one call, to whoever listens."""
-        if self._tools.on_progress is not None:
-            self._tools.on_progress(call, text, done, total)
+    @property
+    def on_progress(self) -> Progress | None:
+        """Who hears how far calls are."""
+        return self._tools.on_progress
 
     async def ask(self, question: Question) -> Reply:
         """Ask a person, if there is one.
@@ -233,7 +232,7 @@ class Desk:
         if self._tools.ask is None:
             return Reply(action="decline")
         try:
-            return await self._tools.ask(question)
+            return await joined(partial(self._tools.ask, question))
         except ToolError:
             raise
         except (Exception, SystemExit) as error:  # an exit is not that of the loop of all tools

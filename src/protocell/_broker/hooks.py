@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
+from protocell._broker.cancelling import joined
 from protocell.calls import ToolCall
 from protocell.tools.access import Tools
 from protocell.tools.approval import ApprovalRequest
@@ -35,7 +36,7 @@ async def called(
     clock = asyncio.timeout(seconds)
     try:
         async with clock:
-            return await _called(function, about, in_thread)
+            return await joined(lambda: _called(function, about, in_thread))
     except TimeoutError:
         if clock.expired():
             raise TooLateError(f"within {seconds:g} s") from None

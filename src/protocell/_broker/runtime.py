@@ -4,7 +4,8 @@ Theory of operation
 -------------------
 Sources of tools (connections, processes) belong to the loop in which they were started.  The blocking face has
 none, so the first toolset in it starts a thread with one, for all of the process.  It ends with the interpreter,
-before which all that runs in it is cancelled; functions that block run in a pool of threads of the loop's.
+before which all that runs in it is cancelled, and waited for as long as ``cancelling`` says; functions that block
+run in a pool of threads of the loop's.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import weakref
 from collections.abc import Coroutine
 from typing import Any, Generic, TypeVar
 
+from protocell._broker.cancelling import GIVE_UP_SECONDS
 from protocell._running.bell import Bell
 from protocell._waiter import Waiter
 
@@ -137,7 +139,10 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
         for task in tasks:
             task.cancel()
         try:
-            loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+            if tasks:
+                ended = asyncio.gather(*tasks, return_exceptions=True)
+                # Longer than whoever waits there for what does not end.
+                loop.run_until_complete(asyncio.wait([ended], timeout=2 * GIVE_UP_SECONDS))
             loop.run_until_complete(loop.shutdown_asyncgens())
         finally:
             loop.close()

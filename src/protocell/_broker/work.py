@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from protocell._broker.cancelling import joined
 from protocell._broker.requests import CallRequest
 from protocell._broker.scales import Scales
 from protocell.calls import CallOutcome, ToolCall
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from protocell.tools.tool import Tool
 
 _MOST_CHARACTERS_OF_A_MESSAGE = 8_000
+_GOES_ON = "it goes on, and may still have its effect"
 
 
 class Work:
@@ -44,6 +46,8 @@ class Work:
         self._asked = self._took = 0.0
         self._clocks: tuple[Clock, ...] = ()
         self._is_in_thread = False  # which nobody can cancel
+        self._is_deaf = False  # to being cancelled
+        self._is_over = False
         self._questions = 0  # that wait for a person now
         self._left = 0.0  # of the tool's own time, while they do
         self._size = 0
@@ -132,20 +136,29 @@ class Work:
         self._run_clocks()
         try:
             async with asyncio.timeout(limit) as self._timeout:
-                return await tool.invoke(arguments, self)
+                return await joined(lambda: tool.invoke(arguments, self), self._ignored)
         except TimeoutError:
             if not self._timeout.expired():  # the tool's own
                 raise
-            then = (
-                "it goes on, and may still have its effect"
-                if self._is_in_thread
-                else "was cancelled"
-            )
+            then = _GOES_ON if self._goes_on else "was cancelled"
             text = f"{tool.id} had not answered after {limit:g} s; {then}"
             raise ToolError(text, kind="timeout") from None
+        except asyncio.CancelledError:
+            self._message = _GOES_ON if self._goes_on else ""
+            raise
         finally:
-            self._stop_clocks()
+            self._is_over = True
+            if not self._questions:  # else they stand still already
+                self._stop_clocks()
             self._took = time.monotonic() - began
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether the tool does, although its call has ended."""
+        return self._is_in_thread or self._is_deaf
+
+    def _ignored(self) -> None:
+        self._is_deaf = True
 
     def _body(self, tool: Tool, answer: Answer) -> Parcel:
         whole = self._request.raw and answer.raw is not MISSING
@@ -217,12 +230,16 @@ class Work:
     # -- what the tool may do meanwhile (tools.tool.Call) -----------------------------------------
 
     def progress(self, text: str, done: float | None = None, total: float | None = None) -> None:
-        """Tell whoever listens."""
-        number = CallNumber.of(self._request.number, self._request.tool, self._counter.execution)
-        self._counter.desk.tell_progress(number, text, done, total)
+        """Tell whoever listens, while the call goes on."""
+        if not self._is_over:
+            request = self._request
+            number = CallNumber.of(request.number, request.tool, self._counter.execution)
+            self._counter.tell_progress(number, text, done, total)
 
     async def ask(self, question: Question) -> Reply:
         """Ask a person; the tool's own clocks stand still."""
+        if self._is_over:
+            return Reply(action="cancel")
         began = time.monotonic()
         self._pause()
         try:
@@ -243,9 +260,9 @@ class Work:
 
     def _resume(self) -> None:
         self._questions -= 1
-        if self._questions == 0:
+        if self._questions == 0 and not self._is_over:
             self._run_clocks()
-            with contextlib.suppress(RuntimeError):  # the call is over
+            with contextlib.suppress(RuntimeError):  # its time is over
                 self._timeout.reschedule(asyncio.get_running_loop().time() + self._left)
 
     async def run_sync(self, work: Callable[[], Any]) -> Any:

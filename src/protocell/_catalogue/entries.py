@@ -18,10 +18,9 @@ from protocell._catalogue.signatures import call, returned_hint
 from protocell._catalogue.stubs import parts
 from protocell.tools.tool import MISSING, Parameter, Tool
 from protocell.tools.validation import takes_any_name
+from protocell_guest.card_index import MOST_PARAMETERS
 
 Card = dict[str, Any]
-MOST_PARAMETERS = 500
-"""Of one tool; further ones can be given by their original names only."""
 _MOST_CHARACTERS_OF_A_DEFAULT = 200
 _MOST_CHARACTERS_OF_A_HINT = 90
 

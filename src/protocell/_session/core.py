@@ -165,10 +165,10 @@ class Core(Lifecycle):
         wall_seconds: float,
         waiter: Waiter,
     ) -> Outcome:
-        box = place.box
+        box, counter, self._counter = place.box, self._counter, None
         try:
-            if self._counter is not None:
-                self._counter.begin()
+            if counter is not None:
+                counter.begin(self.interrupt)
             outcome = await turn.run(*what, wall_seconds, waiter)
             if self._manner.once and box.alive and place.has_files():
                 box.end()  # files are taken out when nobody is left to change them
@@ -180,19 +180,12 @@ class Core(Lifecycle):
             raise
         finally:
             self._give_bell_back()
-            await self._end_calls(waiter)
+            if counter is not None:
+                with patient(waiter) as patience:
+                    self._calls = await counter.ended(patience)
+        if counter is not None and counter.fault is not None:
+            raise counter.fault
         return outcome
-
-    async def _end_calls(self, waiter: Waiter) -> None:
-        """Calls of tools that still run are cancelled, and their ends waited for."""
-        counter, self._counter, self._calls = self._counter, None, []
-        if counter is not None:
-            ended = counter.finish()
-            with patient(waiter) as patience:
-                await patience.wait([ended.fileno()], [], None)
-            self._calls = counter.calls
-            counter.desk.record(self._calls)
-            counter.close()
 
     async def _abandon(self, turn: Turn, box: Box, waiter: Waiter) -> None:
         try:

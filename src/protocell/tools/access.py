@@ -68,7 +68,7 @@ class Tools(Settings):
     """Answers what a tool asks in the middle of a call (MCP's elicitation). None: it is declined."""
     on_progress: Progress | None = None
     """Hears how far a call is: its number (which says ``.tool`` and ``.execution`` too), a text, how much is done,
-    and of how much."""
+    and of how much. What it raises stops the code, and comes out of ``run_code``."""
     redact: Collection[str] = ()
     """Names of arguments that the log is not to have: ``"password"``, or ``"server/tool:password"``."""
     record: Recording | None = None

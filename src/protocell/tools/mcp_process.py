@@ -51,7 +51,7 @@ class ServerProcess:
             bufsize=0,
             start_new_session=True,
         )
-        self._pidfd = os.pidfd_open(self._popen.pid)
+        self._pidfd = _watched(self._popen)
         self._last_resort = weakref.finalize(self, _end, self._popen, self._pidfd, os.getpid())
         self._loop = asyncio.get_running_loop()
         self._stdin, self._stdout, self._stderr = _descriptors(self._popen)
@@ -173,6 +173,18 @@ class ServerProcess:
     def _discard(self) -> None:
         if _read_some(self._stdout) == b"":
             self._loop.remove_reader(self._stdout)
+
+
+def _watched(popen: subprocess.Popen[bytes]) -> int:
+    """Its pidfd. Raises OSError; it has ended then: nobody would."""
+    try:
+        return os.pidfd_open(popen.pid)
+    except OSError:  # no descriptor is left, or a container's profile does not know the call
+        _signal_group(popen.pid, signal.SIGKILL)
+        popen.wait()
+        for stream in (popen.stdin, popen.stdout, popen.stderr):
+            _close(stream)
+        raise
 
 
 def _descriptors(popen: subprocess.Popen[bytes]) -> tuple[int, int, int]:

@@ -12,7 +12,7 @@ import httpx
 from protocell._printable import printable_line
 from protocell.tools.errors import ToolError
 from protocell.tools.openapi_arguments import bare, is_json
-from protocell.tools.pages import page
+from protocell.tools.page_links import next_arguments
 from protocell.tools.tool import Answer, Parameter
 from protocell_guest.content import Audio, Image
 
@@ -46,7 +46,7 @@ class Response:
 def answer_of(
     response: Response, parameters: Sequence[Parameter], arguments: Mapping[str, Any]
 ) -> Answer:
-    """The answer; ``raw`` has status, headers, the same value, and where the next page is.
+    """The answer; ``raw`` has status, headers, the same value, and what a link says of the next page.
 
     Raises ToolError: kind ``tool`` with ``data`` ``{"status", "body"}`` for an HTTP error, and
     ``transport`` for a body that is not what it says.
@@ -54,11 +54,12 @@ def answer_of(
     if not 200 <= response.status < 300:
         raise _error(response)
     value = value_of(response)
+    links = response.headers.get("link", "")
     raw = {
         "status": response.status,
         "headers": _told(response.headers),
         "body": value,
-        "page": page(parameters, arguments, value, response.headers.get("link", "")),
+        "next_arguments": next_arguments(parameters, arguments, value, links),
     }
     return Answer(value=value, raw=raw, text=value if isinstance(value, str) else "")
 

@@ -14,7 +14,7 @@ class Supply:
     """A source, and what it listed last."""
 
     def __init__(self, source: Source, *, any_loop: bool = False) -> None:
-        """``any_loop``: there is nothing in it that belongs to one event loop."""
+        """``any_loop``: there is nothing in it that belongs to one event loop, or that may happen only once."""
         self.source = source
         self.any_loop = any_loop
         self._listeners: list[Callable[[], None]] = []
@@ -26,11 +26,10 @@ class Supply:
 
     async def tools(self) -> tuple[Tool, ...]:
         """What there is now; starts the source. Raises ToolError, and PolicyError as said below."""
+        if self.any_loop:  # not even a lock may, nor is one needed
+            await self.source.start()
+            return await self.source.tools()
         self._take_loop()
-        if (
-            self._tools is not None
-        ):  # also in two event loops at once, of which a lock belongs to one
-            return self._tools
         async with self._lock:
             if self._tools is None:
                 changes = self._changes
@@ -43,6 +42,9 @@ class Supply:
 
     async def close(self) -> None:
         """Ends it; the next need starts it again."""
+        if self.any_loop:
+            await self.source.close()
+            return
         self._take_loop()
         async with self._lock:
             self._tools = None
@@ -69,9 +71,9 @@ class Supply:
     def _take_loop(self) -> None:
         """Connections belong to the event loop that opened them; a lock does as well."""
         loop = asyncio.get_running_loop()
-        if self._loop is loop or (self.any_loop and self._tools is not None):
+        if self._loop is loop:
             return
-        if self._loop is not None and not self._loop.is_closed() and not self.any_loop:
+        if self._loop is not None and not self._loop.is_closed():
             raise PolicyError(
                 f"the tools of {self.source.name} are in use in another event loop; close that "
                 "toolset first, or make a second one"

@@ -145,7 +145,8 @@ class Tool:
     """Of arguments that fit, what the work makes of them; None: they are what it gets."""
     invoke: Callable[[dict[str, Any], Call], Awaitable[Answer]]
     """Takes the arguments by original names, as ``validation.prepare`` gave them, and the call.
-    Raises ToolError. Runs in the event loop of the broker; cancelling it cancels the work."""
+    Raises ToolError. Runs in the event loop of the broker; cancelling it cancels the work, and if it
+    goes on all the same, what it gives is dropped."""
 
     @property
     def id(self) -> str:

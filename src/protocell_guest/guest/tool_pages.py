@@ -1,9 +1,8 @@
 """All pages of what a tool lists, as one loop: ``for issue in paginate(github.list_issues, owner="a")``.
 
-Where the host knows how a service goes on (``protocell.tools.pages``: a link, a cursor, a count), it says so beside the
-answer, as arguments.  Of other tools the next page is looked for in the value: a cursor for which the tool has a
-parameter, or a page or an offset to be counted.  Where neither is there the code is told so, and not that there is
-no more.
+Where a service goes on by a link (``protocell.tools.page_links``), the host says so beside the answer, as arguments.
+Else the next page is looked for in the value: a cursor for which the tool has a parameter, or a page or an offset to
+be counted.  Where none is there the code is told so, and not that there is no more.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import builtins
 import json
 from typing import TYPE_CHECKING, Any
 
-from protocell_guest.guest import page_signs
+from protocell_guest import page_signs
 from protocell_guest.guest.tool_errors import error_of
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 # Functions of this module keep these builtins when the code assigns to builtins.len or the like.
 globals()["__builtins__"] = dict(vars(builtins))
 
-_OF_A_SERVICE = {"status", "headers", "body", "page"}
+_OF_A_SERVICE = {"status", "headers", "body", "next_arguments"}
 
 
 class Page:
@@ -59,12 +58,11 @@ class Walk:
     def __init__(self, begin: Begin, card: Card, arguments: dict[str, Any]) -> None:
         self._begin = begin
         self._card = card
-        self._names = {each["identifier"]: each["name"] for each in card["parameters"]}
         self._arguments = arguments
         self._asked: set[str] = set()
         self._last: Any = Page  # equal to no value
         self._number = 0
-        self._was_told = False
+        self._has_links = False
         self.goes_on = True
 
     def ask(self) -> tuple[Line, Reply]:
@@ -76,9 +74,11 @@ class Walk:
         """What was given for it; None where a tool that is counted gave the page before once more."""
         self._number += 1
         if _is_of_a_service(raw):
-            page, then = self._of_service(raw["body"], raw["page"])
+            value, linked = raw["body"], raw["next_arguments"]
         else:
-            page, then = self._by_signs(page_signs.value_in(raw))
+            value, linked = page_signs.value_in(raw), None
+        page = self._page(value)
+        then = self._following(page, linked)
         if then is not None and then.is_counted and page.value == self._last:
             self.goes_on = (
                 False  # as some do beyond their last page, and others that do not count at all
@@ -88,33 +88,23 @@ class Walk:
         self._go_on({} if then is None else then.arguments)
         return page
 
-    def _of_service(
-        self, value: Any, told: Mapping[str, Any] | None
-    ) -> tuple[Page, page_signs.Next | None]:
-        if told is None and self._number == 1:
-            raise _unknown(self._card, "what it gave has no list in it")
-        page = self._page(value, None if told is None else told["items"])
-        if told is None or told["next"] is None:
-            return page, None
-        is_counted = told["how"] in ("page", "offset")
-        if is_counted and self._was_told:  # where to go on, and now is not
-            return page, None
-        self._was_told = not is_counted
-        then = {self._names.get(key, key): item for key, item in told["next"].items()}
-        return page, page_signs.Next(then, is_counted=is_counted)
-
-    def _by_signs(self, value: Any) -> tuple[Page, page_signs.Next | None]:
-        page = self._page(value, page_signs.path_of_items(value))
-        try:
-            return page, page_signs.following(self._card, self._arguments, value, page.items)
-        except LookupError as odd:
-            raise _unknown(self._card, str(odd)) from None
-
-    def _page(self, value: Any, path: list[str] | None) -> Page:
-        items = value
+    def _page(self, value: Any) -> Page:
+        path, items = page_signs.path_of_items(value), value
         for key in path or ():
             items = items[key]
         return Page(self._number, self._arguments, value, None if path is None else items)
+
+    def _following(self, page: Page, linked: dict[str, Any] | None) -> page_signs.Next | None:
+        self._has_links |= linked is not None
+        if linked:
+            return page_signs.Next(linked, is_counted=False)
+        may_count = not self._has_links  # what goes on by links has one on all pages but the last
+        try:
+            return page_signs.following(
+                self._card, self._arguments, page.value, page.items, may_count=may_count
+            )
+        except LookupError as odd:
+            raise _unknown(self._card, str(odd)) from None
 
     def _go_on(self, then: dict[str, Any]) -> None:
         self._arguments = self._arguments | then
@@ -223,7 +213,7 @@ def _card_of(tool: Any, cards: Mapping[str, Card]) -> Card:
 def _is_of_a_service(raw: Any) -> bool:
     """Whether the host has said beside the answer how it goes on; a function may give the like by accident."""
     is_like = isinstance(raw, dict) and raw.keys() == _OF_A_SERVICE
-    return is_like and (raw["page"] is None or isinstance(raw["page"], dict))
+    return is_like and isinstance(raw["next_arguments"], dict | None)
 
 
 def _cut(page: Page | None, left: int | None) -> Page | None:

@@ -1,9 +1,9 @@
 """What in a tool's value says that more follows, and how it is asked for.
 
-Tools that are no HTTP service say it in their value alone: MCP servers, and functions of the host.  What counts is
-what is certain: a cursor under one of its usual names, for which the tool has a parameter, or a parameter that is
-a page's number or an offset.  No cursor where there was room for one means that this was the last page, as in MCP's
-own lists.
+Looked for inside, whatever the tool is; what only the host sees or can read, links, it tells as arguments
+(``protocell.tools.page_links``).  What counts is what is certain: a cursor under one of its usual names, for which the
+tool has a parameter, or a parameter that is a page's number or an offset.  No cursor where there was room for one means
+that this was the last page, as in MCP's own lists.
 """
 
 from __future__ import annotations
@@ -17,29 +17,43 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     Card = dict[str, Any]
+    Sign = tuple[str, Any]
 
 # Functions of this module keep these builtins when the code assigns to builtins.len or the like.
 globals()["__builtins__"] = dict(vars(builtins))
 
-# All without case and underscores, the surest first.
+# All without case, underscores and OData's prefix, the surest first.
+LINKS = ("next", "nexturl", "nextlink", "nextpage")
 _CURSOR_PARAMETERS = (
     *("cursor", "nextcursor", "pagetoken", "nextpagetoken", "nexttoken", "continuationtoken"),
     *("continuation", "pagecursor", "startcursor", "after", "startingafter", "marker", "next"),
 )
 _CURSORS = (
     *("nextcursor", "nextpagetoken", "nexttoken", "continuationtoken", "continuation"),
-    *("nextpagecursor", "nextmarker", "endcursor", "cursor", "next", "after", "marker"),
+    *(
+        "nextpagecursor",
+        "nextmarker",
+        "endcursor",
+        "cursor",
+        "pagetoken",
+        "next",
+        "after",
+        "marker",
+    ),
 )
 _MORE = ("hasmore", "hasnextpage", "hasnext", "more", "istruncated", "truncated")
 _PAGES = ("page", "pagenumber", "pageno", "pageindex", "p")
-_OFFSETS = ("offset", "skip", "start", "startindex", "startat")
+_OFFSETS = ("offset", "skip", "startindex", "startat")
+_STARTS = ("start", "from")  # offsets beside a size, and dates or places elsewhere
+_SIZES = ("limit", "perpage", "pagesize", "count", "size", "top", "maxresults")
+_ENVELOPES = ("data", "result", "response", "embedded", "page")
 _AROUND = (
-    *("pagination", "paging", "pageinfo", "page", "meta", "metadata", "responsemetadata"),
-    *("links", "data", "result", "response"),
+    *("pagination", "paging", "pageinfo", "meta", "metadata", "responsemetadata", "links", "next"),
+    *_ENVELOPES,
 )
 _ITEMS = (
-    *("items", "data", "results", "result", "records", "values", "entries", "rows", "hits"),
-    *("list", "nodes", "edges"),
+    *("items", "data", "results", "result", "records", "values", "value", "entries", "rows"),
+    *("hits", "list", "nodes", "edges"),
 )
 _LEVELS = 3
 _WITHOUT_CURSOR = "it says that more follows, and gives no cursor that it has a parameter for"
@@ -78,7 +92,7 @@ def _path(
     if (chosen := choose(lists)) is not None:
         return [chosen]
     for key, item in value.items():
-        inner = _path(item, levels - 1, choose) if _plain(key) in _AROUND else None
+        inner = _path(item, levels - 1, choose) if _plain(key) in _ENVELOPES else None
         if inner:
             return [key, *inner]
     return None
@@ -104,27 +118,58 @@ class Next:
 
 
 def following(
-    card: Card, arguments: Mapping[str, Any], value: Any, items: Sequence[Any] | None
+    card: Card,
+    arguments: Mapping[str, Any],
+    value: Any,
+    items: Sequence[Any] | None,
+    *,
+    may_count: bool = True,
 ) -> Next | None:
-    """The next page; None where this was the last.
+    """The next page; None where this was the last, as it is where nothing says more and counting is not allowed.
 
     Raises:
         LookupError: it cannot be known; says why.
     """
-    signs = _signs(value)
-    more = next((signs[name] for name in _MORE if isinstance(signs.get(name), bool)), None)
+    signs = list(signs_in(value))
+    more = first_of(signs, _MORE, lambda item: isinstance(item, bool))
     if more is False:
         return None
-    cursor = next((signs[name] for name in _CURSORS if _is_cursor(signs.get(name))), None)
+    cursor = first_of(signs, _CURSORS, _is_cursor)
     parameter = _one_of(card, _CURSOR_PARAMETERS)
     if parameter is not None and cursor is not None:
         return _by_cursor(parameter, cursor)
-    if parameter is not None and not more:
+    if not may_count or (not more and (parameter is not None or _has_ended(signs))):
         return None
-    found = _by_count(card, arguments, items)
-    if found is None and not _counts(card):
+    if (counted := _counted(card)) is None:
         raise LookupError(_WITHOUT_CURSOR if more or cursor is not None else _WITHOUT_PARAMETER)
-    return found
+    if not items or (not more and _is_short(card, arguments, len(items))):
+        return None
+    first, step = (1, 1) if _plain(counted["name"]) in _PAGES else (0, len(items))
+    then = _number(arguments, counted, first) + step
+    return Next({counted["name"]: then}, is_counted=True)
+
+
+def signs_in(value: Any, levels: int = _LEVELS) -> Iterator[Sign]:
+    """All fields in which such things stand, by plain names; the outer ones first."""
+    if isinstance(value, dict) and levels:
+        plain = [(_plain(key), item) for key, item in value.items()]
+        yield from plain
+        for name, item in plain:
+            if name in _AROUND:
+                yield from signs_in(item, levels - 1)
+
+
+def first_of(signs: Sequence[Sign], names: Sequence[str], fits: Callable[[Any], object]) -> Any:
+    """What fits and has the first of these names; None where nothing does."""
+    found = (item for name in names for key, item in signs if key == name and fits(item))
+    return next(found, None)
+
+
+def _has_ended(signs: Sequence[Sign]) -> bool:
+    """Whether there is room for what leads on, and nothing in it."""
+    names = {*LINKS, *(name for name in _CURSORS if name.startswith("next"))}
+    found = [item for name, item in signs if name in names]
+    return bool(found) and not any(found)
 
 
 def _by_cursor(parameter: Card, cursor: Any) -> Next:
@@ -133,36 +178,18 @@ def _by_cursor(parameter: Card, cursor: Any) -> Next:
     return Next({parameter["name"]: cursor}, is_counted=False)
 
 
-def _by_count(card: Card, arguments: Mapping[str, Any], items: Sequence[Any] | None) -> Next | None:
-    if not items:
-        return None
-    if (parameter := _one_of(card, _PAGES)) is not None:
-        return Next({parameter["name"]: _number(arguments, parameter, 1) + 1}, is_counted=True)
-    if (parameter := _one_of(card, _OFFSETS)) is not None:
-        then = _number(arguments, parameter, 0) + len(items)
-        return Next({parameter["name"]: then}, is_counted=True)
-    return None
+def _counted(card: Card) -> Card | None:
+    """The parameter that is a page's number or an offset."""
+    offsets = _OFFSETS if _one_of(card, _SIZES) is None else (*_OFFSETS, *_STARTS)
+    return _one_of(card, (*_PAGES, *offsets))
 
 
-def _counts(card: Card) -> bool:
-    return _one_of(card, (*_PAGES, *_OFFSETS)) is not None
-
-
-def _signs(value: Any) -> dict[str, Any]:
-    """All fields in which such things stand, by plain names; the outer ones count."""
-    found: dict[str, Any] = {}
-    for fields in _objects(value, _LEVELS):
-        for key, item in fields.items():
-            found.setdefault(_plain(key), item)
-    return found
-
-
-def _objects(value: Any, levels: int) -> Iterator[Mapping[str, Any]]:
-    if isinstance(value, dict) and levels:
-        yield value
-        for key, inner in value.items():
-            if _plain(key) in _AROUND:
-                yield from _objects(inner, levels - 1)
+def _is_short(card: Card, arguments: Mapping[str, Any], length: int) -> bool:
+    """By default the tool sets a page's size.  One that was asked for may be more than it ever gives."""
+    size = _one_of(card, _SIZES)
+    if size is None or size["name"] in arguments:
+        return False
+    return length < _number(arguments, size, 1)
 
 
 def _is_cursor(found: Any) -> bool:
@@ -190,4 +217,5 @@ def _parsed(text: str) -> Any:
 
 
 def _plain(name: Any) -> str:
-    return re.sub(r"[^a-z0-9]", "", str(name).lower())
+    """Without what differs between styles: ``@odata.nextLink`` is ``nextlink``."""
+    return re.sub(r"[^a-z0-9]", "", str(name).lower().removeprefix("@odata."))
