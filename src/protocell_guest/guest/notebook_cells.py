@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import sys
 from typing import TYPE_CHECKING, Any
 
 from protocell_guest.guest.cells import Cells, Program, ends_with_semicolon
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 # Functions of this module keep these builtins when the code assigns to builtins.len or the like.
 globals()["__builtins__"] = dict(vars(builtins))
 
+_COPIES_LINES = (3, 12) <= sys.version_info < (3, 12, 4)  # gh-119118
+_LONG_LINE = 10_000
 _AWAIT = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 
 
@@ -47,7 +50,7 @@ class NotebookCells(Cells):
             try:
                 return super()._parse(code, filename)
             except SyntaxError:
-                if (meant := self._transformed(code)) == code:
+                if _is_beyond_tokenize(code) or (meant := self._transformed(code)) == code:
                     raise
         else:
             meant = self._transformed(code)
@@ -98,6 +101,15 @@ class NotebookCells(Cells):
         if not body or mode == "none" or ends_with_semicolon(source, body[-1]):
             return []
         return list(body) if mode == "all" else body[-1:]
+
+
+def _is_beyond_tokenize(code: str) -> bool:
+    """Whether IPython would take gigabytes for it: in these versions each token holds a copy of its line."""
+    if not _COPIES_LINES or code.lstrip().startswith(
+        "%%"
+    ):  # cell magics are not looked at by token
+        return False
+    return max(map(len, code.split("\n"))) > _LONG_LINE
 
 
 def _empty_lines(code: str) -> int:
