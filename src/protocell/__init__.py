@@ -9,6 +9,7 @@ import typing
 
 if typing.TYPE_CHECKING:
     from protocell.aio import AsyncSandbox
+    from protocell.calls import ToolCall
     from protocell.environment import Environment
     from protocell.errors import (
         BusyError,
@@ -46,12 +47,14 @@ __all__ = [
     "Sandbox",
     "SandboxDiedError",
     "SetupError",
+    "ToolCall",
     "UnsupportedError",
     "run_code",
 ]
 
 _HOMES = {
     "aio": ("AsyncSandbox",),
+    "calls": ("ToolCall",),
     "environment": ("Environment",),
     "errors": tuple(name for name in __all__ if name.endswith("Error")),
     "execution": ("Execution",),

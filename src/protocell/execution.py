@@ -128,7 +128,8 @@ class Execution:
     """Values that the code showed beyond what one execution may show."""
     warnings: list[str] = field(default_factory=list)
     """What was noticed before the code ran: servers of tools that did not start; what was taken off so that it could
-    be read, and calls of tools that cannot work in places that are perhaps not reached. A line each, for the model too.
+    be read, calls of tools that cannot work in places that are perhaps not reached, and calls that the code's end cut
+    off. A line each, for the model too.
     """
     usage: Usage = field(default_factory=Usage)
     enforced: tuple[str, ...] = ()

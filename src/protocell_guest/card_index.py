@@ -87,6 +87,33 @@ def takes_no_dict(parameter: Mapping[str, Any]) -> bool:
     return all(map(_PLAIN.fullmatch, str(parameter["hint"]).split(" | ")))
 
 
+def by_position(card: Card) -> list[Mapping[str, Any]]:
+    """Those of its parameters that have a place of their own."""
+    return [each for each in card["parameters"] if each["kind"] in ("normal", "positional_only")]
+
+
+def may_be_first(card: Card) -> bool:
+    """Whether a lone dict can be meant as the first argument."""
+    places = by_position(card)
+    if places:
+        return not takes_no_dict(places[0])
+    return any(each["kind"] == "variadic" for each in card["parameters"])
+
+
+def too_many(card: Card, given: int) -> str:
+    """What is said of more arguments by position than it takes."""
+    count = len(by_position(card))
+    named = [str(each["identifier"]) for each in card["parameters"] if _is_by_name(each)]
+    way = f" (by name alone: {', '.join(named[:10])})" if named else ""
+    arguments = "argument" if count == 1 else "arguments"
+    verb = "is" if given == 1 else "are"
+    return f"takes {count or 'no'} {arguments} by position, {given} {verb} given{way}"
+
+
+def _is_by_name(parameter: Mapping[str, Any]) -> bool:
+    return bool(parameter["kind"] == "keyword_only")
+
+
 def stub_of(card: Card) -> str:
     """All that is known of the tool, as Python."""
     # Between the quotes, no quotes and backslashes that mean something.

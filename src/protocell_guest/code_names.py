@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,7 +19,13 @@ _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _BINDING_NAMES = """
     __builtins__ __import__ compile delattr eval exec get_ipython globals locals setattr vars
 """
-_HIDDEN_BINDERS = frozenset(_BINDING_NAMES.split())
+HIDDEN_BINDERS = frozenset(_BINDING_NAMES.split())
+
+# By these the code gets hold of all names of a module.
+_WAYS_TO_NAMES = frozenset(
+    ("__dict__", "__globals__", "f_builtins", "f_globals", "f_locals", "modules")
+)
+_WORD = re.compile(r"\w+")
 
 # What these are given, they leave as it is.
 _HARMLESS_NAMES = """
@@ -40,11 +47,27 @@ def bound_here(body: Iterable[ast.AST]) -> set[str]:
 def binds_unseen(tree: ast.AST) -> bool:
     """Whether the code may bind names that do not stand in it."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and node.id in _HIDDEN_BINDERS:
+        if isinstance(node, ast.Name) and node.id in HIDDEN_BINDERS:
             return True
         if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names):
             return True
     return False
+
+
+def binds_elsewhere(tree: ast.AST) -> bool:
+    """Whether the code gets at the namespaces of modules, its own among them, by another way than its names."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr in _WAYS_TO_NAMES:
+            return True
+        if isinstance(node, ast.alias) and node.name in ("builtins", "__main__"):
+            return True
+    return False
+
+
+def words_in_texts(tree: ast.AST) -> set[str]:
+    """All words in the texts of the code: what reads one may bind it as a name."""
+    texts = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    return {word for text in texts if isinstance(text, str) for word in _WORD.findall(text)}
 
 
 def handed_on(tree: ast.AST) -> set[str]:

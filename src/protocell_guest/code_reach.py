@@ -1,4 +1,4 @@
-"""Which expressions of code are reached whenever it runs, and which perhaps: before it runs, and without running it.
+"""Which expressions and imports are reached whenever code runs, and which perhaps: found without running it.
 
 Sure is what Python cannot leave out: not what stands under a condition, after a way out, in a function that is not
 surely mentioned, or where an error would be caught or become a value. A loop is taken to have something to do. Python
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    Node = ast.expr | ast.ImportFrom
 
 # Functions of this module keep these builtins when the code assigns to builtins.len or the like.
 globals()["__builtins__"] = dict(vars(builtins))
@@ -34,8 +36,8 @@ _OPEN_ENDED_NAMES = """
 _OPEN_ENDED = frozenset(_OPEN_ENDED_NAMES.split())
 
 
-def reached(tree: ast.Module) -> Iterator[tuple[ast.expr, bool]]:
-    """Every expression that may be reached, outer ones first, and whether it surely is."""
+def reached(tree: ast.Module) -> Iterator[tuple[Node, bool]]:
+    """Every expression and ``from`` import that may be reached, outer ones first, and whether it surely is."""
     return _Walk(tree).whole()
 
 
@@ -61,18 +63,18 @@ class _Walk:
                 break
             self._mentioned = mentioned
 
-    def whole(self) -> Iterator[tuple[ast.expr, bool]]:
+    def whole(self) -> Iterator[tuple[Node, bool]]:
         """All of the code."""
         return self.block(self._tree.body, sure=not self._swallows)
 
-    def block(self, body: Iterable[ast.stmt], *, sure: bool) -> Iterator[tuple[ast.expr, bool]]:
+    def block(self, body: Iterable[ast.stmt], *, sure: bool) -> Iterator[tuple[Node, bool]]:
         for statement in body:
             yield from self._statement(statement, sure=sure)
             if _ends_all(statement):
                 return
             sure = sure and not _may_end(statement)
 
-    def _statement(self, node: ast.stmt, *, sure: bool) -> Iterator[tuple[ast.expr, bool]]:
+    def _statement(self, node: ast.stmt, *, sure: bool) -> Iterator[tuple[Node, bool]]:
         if isinstance(node, ast.If | ast.While):
             yield from self._condition(node, sure=sure)
         elif isinstance(node, _LOOPS):
@@ -92,6 +94,8 @@ class _Walk:
         elif isinstance(node, ast.ClassDef):
             yield from self._each([*node.decorator_list, *node.bases], sure=sure)
             yield from self.block(node.body, sure=sure)
+        elif isinstance(node, ast.ImportFrom):
+            yield node, sure
         else:
             # What an assertion says is looked at only where it fails.
             unsure = [node.msg] if isinstance(node, ast.Assert) and node.msg else []
@@ -100,15 +104,13 @@ class _Walk:
             )
             yield from self._each(unsure, sure=False)
 
-    def _match(self, node: ast.Match, *, sure: bool) -> Iterator[tuple[ast.expr, bool]]:
+    def _match(self, node: ast.Match, *, sure: bool) -> Iterator[tuple[Node, bool]]:
         yield from self.expression(node.subject, sure=sure)
         for case in node.cases:
             yield from self.expression(case.guard, sure=False)
             yield from self.block(case.body, sure=False)
 
-    def _condition(
-        self, node: ast.If | ast.While, *, sure: bool
-    ) -> Iterator[tuple[ast.expr, bool]]:
+    def _condition(self, node: ast.If | ast.While, *, sure: bool) -> Iterator[tuple[Node, bool]]:
         yield from self.expression(node.test, sure=sure)
         known = bool(node.test.value) if isinstance(node.test, ast.Constant) else None
         if known is not False:
@@ -116,7 +118,7 @@ class _Walk:
         if known is not True:
             yield from self.block(node.orelse, sure=sure and known is False)
 
-    def _try(self, node: ast.Try, *, sure: bool) -> Iterator[tuple[ast.expr, bool]]:
+    def _try(self, node: ast.Try, *, sure: bool) -> Iterator[tuple[Node, bool]]:
         yield from self.block(node.body, sure=sure and not node.handlers)
         for handler in node.handlers:
             yield from self.expression(handler.type, sure=False)
@@ -127,7 +129,7 @@ class _Walk:
 
     def _function(
         self, node: ast.FunctionDef | ast.AsyncFunctionDef, *, sure: bool
-    ) -> Iterator[tuple[ast.expr, bool]]:
+    ) -> Iterator[tuple[Node, bool]]:
         yield from self._each(_defaults(node.args), sure=sure)
         yield from self._each(node.decorator_list, sure=sure)
         runs = node.name in self._mentioned and not self._catches
@@ -198,7 +200,7 @@ def _catches(node: ast.AST) -> bool:
     return False
 
 
-def _mention(node: ast.expr) -> str:
+def _mention(node: Node) -> str:
     """The name that is looked up."""
     if isinstance(node, ast.Attribute):
         return node.attr

@@ -114,7 +114,10 @@ def test_a_hook_after_can_keep_an_answer_from_the_code(open_line: Open):
         session.tools["echo"]("a secret of some length")
     session.finish()
 
-    assert [call.outcome for call in session.counter.calls] == ["ok", "error"]
+    assert [(call.outcome, call.ran) for call in session.counter.calls] == [
+        ("ok", True),
+        ("withheld", True),
+    ]
 
 
 @pytest.mark.parametrize("name", ["before", "after"])
@@ -122,7 +125,8 @@ def test_a_hook_that_fails_denies_and_tells_nothing(open_line: Open, name: str):
     def hook(_about: Any) -> None:
         raise ZeroDivisionError("of the host's own")
 
-    with pytest.raises(PermissionError, match=rf"^{name}= failed \(ZeroDivisionError\)$"):
+    ran = "host/echo has run, and its answer is withheld: " if name == "after" else ""
+    with pytest.raises(PermissionError, match=rf"^{ran}{name}= failed \(ZeroDivisionError\)$"):
         open_line(**{name: hook}).tools["echo"](1)
 
 
@@ -434,3 +438,131 @@ def test_what_an_error_brings_along_counts_as_a_value_does(open_line: Open):
         found.append((len(str(caught.value)) <= 8_000, data and len(data)))
 
     assert found == [(True, 30_000), (True, None), (True, None), (True, None)]
+
+
+def failing_rule(_arguments: Mapping[str, Any]) -> bool:
+    raise KeyError("of the host's own")
+
+
+@pytest.mark.parametrize(
+    "rule, how",
+    [
+        (failing_rule, "its rule failed (KeyError)"),
+        (lambda _: "alow", "its rule returned 'alow'; allowed are allow, ask_once, ask, deny"),
+        (lambda _: 5, "its rule returned int; allowed are"),
+    ],
+)
+def test_a_rule_that_fails_is_told_the_host_and_to_the_code_it_is_a_denial(
+    open_line: Open, caplog: pytest.LogCaptureFixture, rule: Any, how: str
+):
+    session = open_line(change=lambda tools: tools.permit({"host/echo": rule}))
+    with pytest.raises(PermissionError) as caught:
+        session.tools["echo"](1)
+    session.finish()
+
+    assert str(caught.value) == (
+        "host/echo was not called: a rule of this sandbox denies it with these arguments"
+    )
+    (call,) = session.counter.calls
+    assert call.message.startswith(f"host/echo was not called: {how}")
+    (told,) = caplog.records
+    assert (told.name, told.levelname) == ("protocell.tools", "ERROR")
+    assert "a rule of permit() " in told.getMessage()
+    assert bool(told.exc_info and told.exc_info[1]) == (rule is failing_rule)
+
+
+@pytest.mark.parametrize("who", ["approve", "before", "after", "ask"])
+def test_who_fails_is_in_the_hosts_log_with_its_traceback(
+    open_line: Open, caplog: pytest.LogCaptureFixture, who: str
+):
+    def fail(_about: Any) -> Any:
+        raise ZeroDivisionError("of the host's own")
+
+    def work(call: ThreadCall) -> str:
+        """Ask."""
+        return call.ask(Question(text="Really?")).action
+
+    rule = "ask" if who == "approve" else "allow"
+    session = open_line(
+        change=lambda _: Toolset.of(work, name="host").permit({"work": rule}),  # type: ignore[dict-item]
+        **{who: fail},
+    )
+    with pytest.raises(PermissionError) as caught:
+        session.tools["call_tool"]("host/work")
+
+    assert "of the host's own" not in str(caught.value)
+    told = caplog.records[0]
+    assert (told.name, told.levelname) == ("protocell.tools", "ERROR")
+    assert f"{who}= failed (ZeroDivisionError)" in told.getMessage()
+    assert "of the host's own" in caplog.text
+
+
+@pytest.mark.parametrize("said, is_allowed", [("allow", True), ("deny", False)])
+def test_who_approves_may_say_it_in_the_words_of_rules(
+    open_line: Open, said: str, *, is_allowed: bool
+):
+    session = open_line(change=asking, approve=lambda _: said)
+    if is_allowed:
+        assert session.tools["echo"](1) == 1
+    else:
+        with pytest.raises(PermissionError, match="it was asked for and denied"):
+            session.tools["echo"](1)
+
+
+def test_who_is_asked_by_tools_may_be_a_plain_function_that_waits(open_line: Open):
+    def work(call: ThreadCall) -> str:
+        """Ask."""
+        return call.ask(Question(text="Really?")).action
+
+    def ask(_question: Question) -> Reply:
+        assert threading.current_thread() is not threading.main_thread()
+        return Reply(action="accept")
+
+    # With one thread for tools, which is that of the one who asks.
+    session = open_line(
+        ToolLimits(at_once=1, approval_seconds=20),
+        change=lambda _: Toolset.of(work, name="host"),
+        ask=ask,
+    )
+    assert session.tools["call_tool"]("host/work") == "accept"
+
+
+def test_what_is_no_reply_is_told_as_that(open_line: Open):
+    def work(call: ThreadCall) -> str:
+        """Ask."""
+        return call.ask(Question(text="Really?")).action
+
+    session = open_line(change=lambda _: Toolset.of(work, name="host"), ask=lambda _: "yes")
+    with pytest.raises(PermissionError, match=r"^ask= returned str; allowed is Reply"):
+        session.tools["call_tool"]("host/work")
+
+
+class Listener:
+    async def __call__(self, *_about: Any) -> None:
+        """Never awaited."""
+
+
+async def listen(*_about: Any) -> None:
+    """Never awaited."""
+
+
+@pytest.mark.parametrize("listener", [listen, Listener()])
+def test_who_hears_of_progress_is_no_coroutine_function(listener: Any):
+    with pytest.raises(PolicyError, match=r"^on_progress is the coroutine function .* awaits"):
+        Tools(toolset=Toolset(), on_progress=listener)
+
+
+@pytest.mark.parametrize("edited", [{"value": 1, "seconds": "soon"}, {}, ["value"]])
+def test_for_arguments_of_a_person_that_do_not_fit_the_code_is_not_blamed(
+    open_line: Open, caplog: pytest.LogCaptureFixture, edited: Any
+):
+    session = open_line(change=asking, approve=lambda _: Approval(allowed=True, arguments=edited))
+    told = "the arguments that the person who approved it put in place of the code's are invalid"
+    with pytest.raises(PermissionError, match=f"^host/echo was not called: {told}"):
+        session.tools["echo"](1)
+    session.finish()
+
+    (call,) = session.counter.calls
+    assert (call.outcome, call.kind, call.ran) == ("error", "denied", False)
+    assert told in caplog.records[0].getMessage()
+    assert session.world.seen == []

@@ -44,6 +44,8 @@ def frame(number: int, kind: bytes, body: bytes) -> bytes:
         frame(1, CALL, b'{"tool":1,"arguments":{},"raw":false}'),
         frame(1, CALL, b'{"tool":"x","arguments":[],"raw":false}'),
         frame(1, CALL, b'{"tool":"x","arguments":{},"raw":0}'),
+        frame(1, CALL, b'{"tool":"x","arguments":{},"raw":false,"more":1}'),
+        frame(1, CALL, b'{"tool":"x","arguments":{},"raw":false,"too_large":5}'),
         frame(1, CALL, b'{"tool":"x","arguments":{"$set":[[1]]},"raw":false}'),
         frame(1, CALL, b"[" * 100_000),
         frame(1, CALL, b"\xff\xfe"),

@@ -198,7 +198,7 @@ _MISUSED = (
         ("paginate(by_page())", _MISUSED),
         ("paginate('host/nothing')", "it was given str"),
         ("paginate(by_page, limit=-1)", "limit is -1"),
-        ("paginate(by_page, 1, 2, 3)", "takes 1 arguments, 3 were given"),
+        ("paginate(by_page, 1, 2, 3)", "takes 1 argument by position, 3 are given"),
         ("list(paginate(by_cursor))", "owner is missing"),
     ],
 )

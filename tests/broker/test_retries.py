@@ -104,6 +104,7 @@ def test_what_the_log_had_no_room_for_is_called_again(shop: Shop, toolset: Tools
     assert failed.tool_calls[0].value == 1
     with pytest.raises(LookupError, match="the log has no value of call 2"):
         print(failed.tool_calls[1].value)
+    assert not hasattr(failed.tool_calls[1], "value")
     assert again.text == "(1, 3)"
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from protocell._catalogue.catalogue import Catalogue
 from protocell._catalogue.entries import cards
 from protocell_guest import code_text, returns
-from protocell_guest.code_calls import Checker, Problem, report
+from protocell_guest.code_calls import Checker, Names, Problem, report
 
 MOST_CHARACTERS = 200_000
 """Longer code is not looked at, only run."""
@@ -33,14 +33,32 @@ class Checked:
     """What was found about calls of tools."""
 
 
+class _Bound(Names):
+    """Some names mean what earlier code bound them to, and some nothing."""
+
+    def __init__(self, rebound: Collection[str], unknown: Collection[str]) -> None:
+        self._rebound, self._unknown = rebound, unknown
+
+    def is_ours(self, name: str) -> bool:
+        return name not in self._rebound and name not in self._unknown
+
+    def is_known(self, name: str) -> bool:
+        return name not in self._unknown
+
+
 class CodeCheck:
     """The check for one catalogue."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._checker = Checker(cards(catalogue))
 
-    def check(self, code: str, *, rebound: Collection[str] = ()) -> Checked:
-        """Look at code. ``rebound`` are names that earlier code of the same context may have bound."""
+    def check(
+        self, code: str, *, rebound: Collection[str] = (), unknown: Collection[str] = ()
+    ) -> Checked:
+        """Look at code.
+
+        ``rebound`` are names that earlier code of the same context may have bound, ``unknown`` mean nothing.
+        """
         if len(code) > MOST_CHARACTERS:
             return Checked(code=code)
         readable = code_text.readable(code, _parse)
@@ -50,7 +68,7 @@ class CodeCheck:
             return Checked(code=code, refusal=_syntax(error, code))
         except (ValueError, MemoryError, RecursionError) as error:
             return Checked(code=code, refusal=f"This cannot be read as Python: {error}.")
-        found = self._checker.problems(tree, readable.code, lambda name: name not in rebound)
+        found = self._checker.problems(tree, readable.code, _Bound(rebound, unknown))
         sure = [problem for problem in found if problem.sure]
         return Checked(
             code=readable.code,

@@ -16,6 +16,18 @@ ANY = (
     Parameter(name="rest", identifier="rest", schema={}, required=True, kind="variadic"),
     Parameter(name="more", identifier="more", schema={}, required=False, kind="keywords"),
 )
+BY_NAME = (
+    Parameter(name="b", identifier="b", schema={}, required=True, kind="keyword_only"),
+    Parameter(name="a", identifier="a", schema={"type": "integer"}, required=False, kind="normal"),
+)
+AREA = (
+    Parameter(name="r", identifier="r", schema={}, required=True, kind="normal"),
+    Parameter(name="k", identifier="k", schema={}, required=False, kind="keyword_only"),
+)
+ODD = (
+    Parameter(name="a", identifier="a", schema={}, required=True, kind="positional_only"),
+    Parameter(name="more", identifier="more", schema={}, required=False, kind="keywords"),
+)
 CHECK = CodeCheck(
     catalogue(
         tool("create-issue", schema=ISSUE),
@@ -27,6 +39,10 @@ CHECK = CodeCheck(
         tool("put", "files", EITHER),
         tool("large", "files", LARGE),
         tool("any", "files", parameters=ANY),
+        tool("kwo", "own", of({"a": {}, "b": {}}), parameters=BY_NAME),
+        tool("echo", "own", of({"X-Trace": {"type": "string"}})),
+        tool("area", "skills", of({"r": {}, "k": {}}), parameters=AREA),
+        tool("odd", "skills", parameters=ODD),
     )
 )
 
@@ -73,6 +89,18 @@ WORKS = [
     "x = 1\nraise SystemExit\nfiles.whatever()",
     "match 1:\n    case files:\n        files.whatever()",
     "class files:\n    pass\nfiles.whatever()",
+    "kwo(3, b='x')",
+    "kwo({'b': 'x'})",
+    "kwo(x)",
+    "skills.area({'anything': 1})",
+    "skills.odd(1, a=2)",
+    "skills.save(f)",
+    "asyncio.run(skills.area(1))",
+    "from files import read, move as m",
+    "from .files import whatever",
+    "from files.more import whatever",
+    "open('files.py', 'w')\nfrom files import whatever",
+    "files = other\nfrom files import whatever",
 ]
 
 
@@ -185,6 +213,18 @@ ISSUE_PARAMETERS = " Parameters (* = required): owner*, repo*, title*, body, sta
          "there is no tool github/create-isue; did you mean github/create-issue or github/list_issues?"),
         ("files.read()",
          "files.read needs path. Parameters (* = required): path*"),
+        ("kwo(3)", "own.kwo needs b. Parameters (* = required): b*, a"),
+        ("kwo(3, 4)",
+         "own.kwo takes 1 argument by position, 2 are given (by name alone: b). Parameters (* = required): b*, a"),
+        ("kwo({'c': 1}, b=1, d=2)",
+         "own.kwo has no parameter 'd'. Parameters (* = required): b*, a"),
+        ("own.echo(x_trace='1')",
+         "own.echo has no parameter 'x_trace' (did you mean X_Trace?). Parameters (* = required): X_Trace"),
+        ("skills.aera()", "there is no tool skills.aera; did you mean skills.area or skills.odd?"),
+        ("skills.area(rr=1)",
+         "skills.area has no parameter 'rr' (did you mean r?) and needs r. Parameters (* = required): r*, k"),
+        ("from files import lrage, read",
+         "there is no tool files.lrage; did you mean files.large or files.free or files.read?"),
     ],
 )  # fmt: skip
 def test_arguments_that_cannot_fit_are_told_with_those_that_would(code: str, text: str):
@@ -195,6 +235,58 @@ def test_arguments_that_cannot_fit_are_told_with_those_that_would(code: str, tex
 
 def test_a_name_that_earlier_code_bound_is_not_looked_at():
     assert check("files.whatever()", rebound={"files"}) == Checked(code="files.whatever()")
+
+
+CREATE = "there is no tool {}; did you mean github.create_issue?"
+
+
+@pytest.mark.parametrize(
+    "code, unknown, text",
+    [
+        ("create_isue()", "create_isue", CREATE),
+        ("gitlab.create_issue()", "gitlab", CREATE.replace("{}", "gitlab.create_issue")),
+        ("files.read('a')", "files",
+         "there is no tool files.read under that name any more; write call_tool('files/read', {...})"),
+    ],
+)  # fmt: skip
+def test_a_name_that_means_nothing_is_told_where_it_is_like_a_tool(
+    code: str, unknown: str, text: str
+):
+    (problem,) = check(code, unknown={unknown}).problems
+
+    assert (problem.text, problem.sure) == (text.replace("{}", unknown), True)
+
+
+def test_of_a_namespace_that_is_gone_other_ways_to_its_tools_are_told():
+    refusal = check("mov()", unknown={"mov", "files"}).refusal
+
+    assert "did you mean call_tool('files/move', {...})?" in refusal
+
+
+@pytest.mark.parametrize("code", ["undefined()", "x = create_isue", "json.read()", "text()"])
+def test_a_name_that_means_nothing_and_is_like_no_tool_is_left_to_python(code: str):
+    assert check(code, unknown={"undefined", "create_isue", "json", "text"}) == Checked(code=code)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import builtins\nbuiltins.create_isue = f\ncreate_isue()",
+        "f.__globals__['create_isue'] = f\ncreate_isue()",
+        "define('create_isue')\ncreate_isue()",
+    ],
+)
+def test_a_name_that_may_come_to_mean_something_is_no_reason_to_refuse(code: str):
+    found = check(code, unknown={"create_isue"})
+
+    assert found.refusal == ""
+    assert "there is no tool create_isue; did you mean github.create_issue?" in found.warning
+
+
+def test_of_very_many_names_that_may_mean_nothing_some_are_told():
+    found = check("'gitlab'\n" + "gitlab.create_issue()\n" * 1000, unknown={"gitlab"})
+
+    assert len(found.problems) == 10
 
 
 def test_of_very_many_problems_some_are_told():

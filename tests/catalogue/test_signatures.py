@@ -2,7 +2,10 @@
 
 import ast
 import asyncio
+from collections import Counter
+from datetime import date
 
+from protocell._catalogue.catalogue import Catalogue
 from protocell._catalogue.signatures import call, signature
 from protocell._catalogue.tokens import estimate
 from protocell.tools.toolset import Toolset
@@ -17,6 +20,42 @@ def test_a_signature_has_names_hints_defaults_and_the_first_sentence():
         " state: Literal['open', 'closed'] = 'open')"
         " -> dict  # Create an issue"
     )
+
+
+def test_a_needed_parameter_after_a_star_has_no_default():
+    def kwo(a: int = 1, *, b: str, c: int = 2) -> None: ...
+
+    shown = Catalogue.of(asyncio.run(Toolset.of(kwo, name="own").tools()))
+
+    assert signature(shown, shown.tools[0]) == "own.kwo(a: int = 1, *, b: str, c: int = 2) -> None"
+
+
+def test_keys_of_a_dict_that_are_no_text_are_shown_as_they_come():
+    def names() -> dict[int, str]:
+        return {}
+
+    def days() -> dict[date | int, list[str]]:
+        return {}
+
+    def pairs() -> dict[tuple[int, int], str]:
+        return {}
+
+    def counts() -> Counter[float]:
+        return Counter()
+
+    def texts() -> dict[str, int]:
+        return {}
+
+    toolset = Toolset.of(names, days, pairs, counts, texts, name="own")
+    shown = Catalogue.of(asyncio.run(toolset.tools()))
+
+    assert [signature(shown, each).partition("-> ")[2] for each in shown.tools] == [
+        "dict[float, int]",
+        "dict[date | int, list[str]]",
+        "dict[int, str]",
+        "dict[Any, str]",
+        "dict[str, int]",
+    ]
 
 
 def test_a_call_can_be_pasted():

@@ -192,6 +192,47 @@ os.read(reader, 1000).decode()[:60]
     assert execution.text == "'tools are called from the process that runs the code, not fr'"
 
 
+@pytest.mark.parametrize("tool", ["order", "shop.order"])
+def test_a_pool_of_processes_is_told_that_they_cannot_call(toolset: Toolset, tool: str):
+    code = f"from concurrent.futures import ProcessPoolExecutor as Pool\nlist(Pool(1).map({tool}, [1]))"
+    with Sandbox(tools=toolset) as sandbox:
+        execution = sandbox.run_code(code)
+
+    assert execution.error is not None
+    assert execution.error.name == "ToolTransportError"
+    assert execution.error.value.startswith("tools are called from the process that runs the code")
+
+
+def test_what_was_still_going_on_at_the_end_of_the_code_is_told(toolset: Toolset, orders: Orders):
+    wait = (
+        "import asyncio\n"
+        "async def w(): await shop.wait()\n"
+        "t, s = asyncio.create_task(w()), asyncio.create_task(w())\n"
+        "await asyncio.sleep(0)\n"
+        "shop.order(1)\n"
+    )
+    with Sandbox(tools=toolset) as sandbox:
+        left = sandbox.run_code(f"{wait}2")
+        given_up = sandbox.run_code(
+            f"{wait}t.cancel(), s.cancel()\nawait asyncio.wait([t, s])\norder(2)['number']"
+        )
+
+    assert (left.status, left.text) == ("ok", "2")
+    assert left.warnings == [
+        (
+            "2 calls of tools were still going on when the code ended, and were cancelled: "
+            "shop.wait (2 times). Wait for calls whose effect or value matters."
+        )
+    ]
+    assert [call.outcome for call in given_up.tool_calls] == [
+        "cancelled",
+        "cancelled",
+        "ok",
+        "ok",
+    ]
+    assert (given_up.text, given_up.warnings) == ("2", [])
+
+
 def test_who_approves_is_asked_while_the_sandbox_lives(toolset: Toolset):
     asked: list[ApprovalRequest] = []
 
@@ -334,11 +375,12 @@ def test_a_module_of_the_name_of_a_namespace_is_what_is_imported(toolset: Toolse
 
 def test_help_tells_of_tools_and_of_nothing_else(toolset: Toolset):
     with Sandbox(tools=toolset) as sandbox:
-        text = output(fine(sandbox.run_code("help(shop)\nhelp(shop.order.raw)")))
+        text = output(fine(sandbox.run_code("help(shop)\nhelp(shop.order.raw)\nhelp(call_tool)")))
 
     assert "order(number: int) -> dict" in text
     assert "  # One order by its number." in text
     assert "As shop.order, with all that the tool gave" in text
+    assert "Help on function call_tool in module __main__" in text
     assert not {"protocell_guest", "toolbox", "_made", "*args"} & set(re.split(r"[ \n.(]", text))
 
 

@@ -87,6 +87,83 @@ def test_nothing_was_called_when_a_later_line_has_an_unknown_tool(either: Sandbo
     assert shop.called == []
 
 
+@pytest.mark.parametrize("code", ["ordre(1)", "old.order(1)"])
+def test_a_name_like_that_of_a_tool_is_told_where_no_other_tool_is_called(
+    either: Sandbox, shop: Shop, code: str
+):
+    name, told = error_of(either.run_code(f"print('began')\n{code}"))
+
+    wrong = code.partition("(")[0]
+    assert name == "ToolNotFoundError"
+    assert f"line 2: there is no tool {wrong}; did you mean shop.order?" in told
+
+
+def test_a_name_that_is_like_no_tool_is_pythons_to_complain_about(either: Sandbox):
+    assert error_of(either.run_code("quarter(1)")) == (
+        "NameError",
+        "name 'quarter' is not defined",
+    )
+
+
+DEFINES = """
+import functools
+
+@functools.cache
+def define():
+    global ordre
+    ordre = order
+
+class Maker:
+    @property
+    def made(self):
+        exec("global refnd; refnd = shop.refund")
+"""
+
+
+def test_a_name_that_earlier_code_binds_when_it_is_called_is_no_unknown_tool(
+    either: Sandbox, shop: Shop
+):
+    either.run_code(DEFINES)
+    first = either.run_code("define()\nordre(1)['number']")
+    second = either.run_code("Maker().made\nrefnd(2)")
+
+    assert [(each.text, each.warnings) for each in (first, second)] == [
+        ("1", []),
+        ("'paid back'", []),
+    ]
+
+
+def test_nothing_was_called_when_a_later_line_imports_an_unknown_tool(either: Sandbox, shop: Shop):
+    name, told = error_of(either.run_code("order(1)\nfrom shop import ordre"))
+
+    assert name == "ToolNotFoundError"
+    assert "line 2: there is no tool shop.ordre; did you mean shop.order or shop.refund?" in told
+    assert shop.called == []
+
+
+def test_a_module_that_the_code_writes_is_what_it_imports_from(either: Sandbox, shop: Shop):
+    written = either.run_code(
+        "print(open('shop.py', 'w').write('ordre = 3'))\nfrom shop import ordre\nordre"
+    )
+    later = either.run_code("from shop import ordre as again\nagain")
+
+    assert (written.text, later.text) == ("3", "3")
+
+
+def test_of_a_namespace_that_was_deleted_call_tool_is_told(either: Sandbox, shop: Shop):
+    either.run_code("del shop")
+
+    assert (
+        "there is no tool ordre; did you mean call_tool('shop/order', {...})?"
+        in (error_of(either.run_code("ordre(1)"))[1])
+    )
+    assert (
+        "under that name any more; write call_tool('shop/order', {...})"
+        in (error_of(either.run_code("shop.order(1)"))[1])
+    )
+    assert either.run_code("call_tool('shop/order', {'number': 1})['number']").text == "1"
+
+
 def test_all_that_is_wrong_is_told_at_once(either: Sandbox, shop: Shop):
     name, told = error_of(either.run_code("order()\ncall_tool('shop/oder', {})\nshop.refnd(1)"))
 

@@ -206,8 +206,10 @@ CALLS_OF_GONE = [
 
 
 @pytest.mark.parametrize("call", CALLS_OF_GONE)
-def test_a_server_that_does_not_start_costs_its_own_tools_alone(call: str) -> None:
-    gone = Toolset.mcp(["sh", "-c", "exit 7"], name="gone")
+def test_a_server_that_does_not_start_costs_its_own_tools_alone(
+    call: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    gone = Toolset.mcp(["sh", "-c", "echo NO KEY >&2; exit 7"], name="gone")
     here = Toolset.mcp(old(), name="here")
     why = "the server gone ended with exit status 7"
     with gone, here, Sandbox(tools=gone + here) as box:
@@ -221,6 +223,7 @@ def test_a_server_that_does_not_start_costs_its_own_tools_alone(call: str) -> No
     assert found == ["a", ["transport", "gone/add", "gone", f"gone/add cannot be called: {why}"]]
     assert (execution.text, shown.text) == ("'b'", "<0 tools of gone: >")
     assert shown.tool_calls == []
+    assert f"{why}; it is started with sh; the end of its standard error:\nNO KEY" in caplog.text
     assert execution.warnings == [f"gone is not there, so that calls of its tools fail: {why}."]
     assert " ".join(str(known.text).split()).startswith("([], 'gone/*', 'The tools of gone:")
 

@@ -107,6 +107,31 @@ def test_skills_can_be_imported_in_every_way(skills: Skills, shell: Policy):
     ]
 
 
+def test_a_wrong_call_of_a_skill_is_told_before_anything_has_run(skills: Skills, shell: Policy):
+    skills.save("twice", TWICE)
+    with Sandbox(shell, skills=skills) as sandbox:
+        values = [
+            run.error and run.error.value
+            for run in (
+                sandbox.run_code("print(1)\nskills.twcie(2)"),
+                sandbox.run_code("print(1)\nskills.twice(nmber=2)"),
+                sandbox.run_code("print(1)\nfrom skills import twcie"),
+            )
+        ]
+        fine(sandbox.run_code("skills.own = lambda nmber: nmber"))
+        own = fine(sandbox.run_code("from skills import own\nown(1) + skills.own(nmber=2)"))
+
+    assert [value and value.split("\n")[1] for value in values] == [
+        "line 2: there is no tool skills.twcie; did you mean skills.twice?",
+        (
+            "line 2: skills.twice has no parameter 'nmber' (did you mean number?) and needs number. "
+            "Parameters (* = required): number*"
+        ),
+        "line 2: there is no tool skills.twcie; did you mean skills.twice?",
+    ]
+    assert own.text == "3"
+
+
 def test_nothing_that_is_installed_is_hidden_by_a_skill(skills: Skills):
     skills.save("json", "def json():\n    return 'ours'\n")
     with Sandbox(skills=skills) as sandbox:
@@ -552,7 +577,7 @@ def test_a_skill_is_called_as_python_calls_a_function(skills: Skills):
         )
         sandbox.save_skill("shown")
         taken = fine(sandbox.run_code("skills.shown({'value': 1}, 2, last=3)"))
-        wrong = sandbox.run_code("skills.shown(first=1)")
+        wrong = sandbox.run_code("skills.shown(**{'first': 1})")
 
     assert taken.text == "({'value': 1}, (2,), 3)"
     assert wrong.error is not None

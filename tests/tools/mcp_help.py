@@ -23,6 +23,7 @@ NEW = (sys.executable, str(SERVERS / "mcp_new.py"), "stdio")
 SECONDS = 20.0
 
 NEXT = "before it answered; the next call starts anew"
+LATE = "its server was told to cancel it, and may go on all the same"
 # How calls fail, by the tools of mcp_old.py (where an answer may have 1,000,000 bytes) and of mcp_bad_http.py.
 OVER_A_PIPE = {
     "die": ("transport", f"the server srv ended with exit status 3 {NEXT}"),
@@ -35,7 +36,7 @@ OVER_HTTP = {
     "unavailable": ("transport", "the server srv answered HTTP 503 Service Unavailable"),
     "packed": ("transport", "the server srv sent a compressed answer, which was not asked for"),
     "hung_up": ("transport", "the server srv cannot be reached (RemoteProtocolError)"),
-    "refused": ("tool", "srv/refused: bad"),
+    "refused": ("validation", "srv/refused: bad"),
 }
 OVER_HTTP_SOMEHOW = ("broken", "html", "large", "large_event", "cut", "elsewhere", "accepted")
 

@@ -342,6 +342,23 @@ def test_a_parameter_that_no_code_can_send_is_named():
     ] == ["name"]
 
 
+@pytest.mark.parametrize("hint", [Callable[[int], int], type, list[Callable[..., Any]]])
+@pytest.mark.parametrize("kind", ["", "*", "**"])
+def test_a_hint_that_json_has_nothing_for_is_refused_by_the_name_of_its_parameter(
+    hint: Any, kind: str
+):
+    made: dict[str, Any] = {"hint": hint}
+    exec(f"def each(n: int, {kind}work: hint) -> None: ...", made)
+
+    with pytest.raises(PolicyError) as caught:
+        tool_of(made["each"])
+
+    assert str(caught.value) == (
+        f"each cannot be a tool: no code can send what work is hinted as, {hint!r:.80}; bind it with "
+        "functools.partial, or hint it otherwise"
+    )
+
+
 def test_hints_that_name_nothing_are_refused():
     def broken(x: int) -> int:
         return x

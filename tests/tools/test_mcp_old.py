@@ -13,6 +13,7 @@ from protocell.tools.mcp_stdio import BadMessageError, Lines, parse
 from protocell.tools.tool import Reply
 from tests.tools.calls import DirectCall
 from tests.tools.mcp_help import (
+    LATE,
     NEXT,
     OVER_A_PIPE,
     nothing_left_behind,
@@ -51,7 +52,7 @@ def test_what_is_no_message_on_standard_output_is_skipped():
     "tool, kind, text",
     [
         *((tool, *failure) for tool, failure in OVER_A_PIPE.items()),
-        ("hang", "timeout", "the server srv did not answer in time"),
+        ("hang", "timeout", f"srv/hang had not answered after 0.5 s; {LATE}"),
     ],
 )
 def test_a_server_that_fails_in_the_middle_of_a_call_gives_an_error_and_works_again(
@@ -107,7 +108,7 @@ def test_a_server_that_says_nothing_is_given_up():
             with pytest.raises(ToolError) as caught:
                 await session.source.start()
             assert (str(caught.value), caught.value.kind) == (
-                "the server srv did not answer in time",
+                "the server srv was not ready after 0.3 s",
                 "transport",
             )
 
@@ -117,8 +118,8 @@ def test_a_server_that_says_nothing_is_given_up():
 @pytest.mark.parametrize(
     "command, text",
     [
-        (["/nowhere/at/all"], "could not be started (FileNotFoundError)"),
-        (["/"], "could not be started (PermissionError)"),
+        (["/nowhere/at/all"], "could not be started (FileNotFoundError of its command)"),
+        (["/"], "could not be started (PermissionError of its command)"),
         (["true"], "ended with exit status 0"),
         (["sh", "-c", "kill -9 $$"], "was ended by signal 9"),
         (["cat"], "does not speak MCP (Method not found)"),
@@ -209,7 +210,7 @@ def test_options_that_do_not_fit_are_refused():
     ):
         with pytest.raises(PolicyError):
             McpSource("srv", **options)
-    with pytest.raises(PolicyError, match="none of: auto, legacy, 2026-07-28"):
+    with pytest.raises(PolicyError, match="one of: auto, legacy, 2026-07-28; of protocols"):
         McpSource("srv", "x", mode="2024-11-05")
 
 

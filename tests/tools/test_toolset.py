@@ -162,6 +162,74 @@ def test_an_unknown_option_is_refused_with_all_there_are(make: Callable[[], Tool
     assert "start_timeout, answer_bytes" in str(caught.value)
 
 
+SECONDS = "a number of seconds above 0, up to 86400"
+COMMAND = "a command, as a text or a list of texts, or a URL that begins with http:// or https://"
+TEXTS = "a mapping of names to texts"
+NOT_CHOSEN = (
+    "of protocols up to 2025-11-25 the server says in its greeting which one it speaks, so none of them "
+    "can be chosen: take auto or legacy"
+)
+HTTPX = "an httpx2.Auth, such as the SDK's OAuthClientProvider, or None; a token goes into headers="
+BAD_FOR_BOTH: list[tuple[dict[str, Any], str]] = [
+    ({"timeout": 0}, f"timeout is 0; allowed is {SECONDS}, or None"),
+    ({"timeout": -1}, f"timeout is -1; allowed is {SECONDS}, or None"),
+    ({"timeout": True}, "timeout is True; "),
+    ({"timeout": float("nan")}, "timeout is nan; "),
+    ({"start_timeout": "x"}, f"start_timeout is 'x'; allowed is {SECONDS}"),
+    ({"start_timeout": None}, "start_timeout is None; "),
+    ({"answer_bytes": -5}, "answer_bytes is -5; allowed is a whole number of bytes from 1 to "),
+    ({"answer_bytes": 1.5}, "answer_bytes is 1.5; "),
+    ({"headers": [("a", "b")]}, f"headers is a list; allowed is {TEXTS} of one line, or None"),
+    ({"headers": {"Authorization": "Bearer s3cret\n"}}, "headers is a dict; "),
+    ({"name": 3}, "name is 3; allowed is a text that is not empty, or None"),
+]
+BAD_FOR_MCP: list[tuple[Any, dict[str, Any], str]] = [
+    (3, {}, f"target is 3; allowed is {COMMAND}"),
+    (None, {}, "target is None; "),
+    ([], {}, "target is []; "),
+    (["a", 3], {}, "target is a list; "),
+    (["a", "b\0"], {}, "target is a list; "),
+    ("http://", {}, "the URL of the MCP server names no host"),
+    ("http://x:y", {}, "the URL of the MCP server is none that can be read"),
+    ("http://x", {"auth": "s3cret"}, f"auth is a str; allowed is {HTTPX}"),
+    ("cat", {"env": {"A": 1}}, f"env is a dict; allowed is {TEXTS}, or None"),
+    ("cat", {"cwd": 3}, "cwd is 3; allowed is the path of a folder, or None"),
+    ("cat", {"mode": []}, "mode is []; allowed is one of: auto, legacy, 2026-07-28; "),
+    (
+        "cat",
+        {"mode": "2025-06-18"},
+        f"mode is '2025-06-18'; allowed is one of: auto, legacy, 2026-07-28; {NOT_CHOSEN}",
+    ),
+]
+BAD_FOR_OPENAPI: list[tuple[Any, dict[str, Any], str]] = [
+    (5, {}, "spec is 5; allowed is a dict, a path, a text of JSON or YAML, or a URL"),
+    ("", {}, "spec is ''; "),
+    ({}, {"auth": 5}, "auth is 5; allowed is a token, a pair of user and password, a function "),
+    ({}, {"auth": ("s3cret",)}, "auth is a tuple; "),
+    ({}, {"auth": {"key": 5}}, "auth is a dict; "),
+    ({}, {"base_url": 5}, "base_url is 5; "),
+]
+
+
+@pytest.mark.parametrize(
+    "make, target, options, told",
+    [
+        *((Toolset.mcp, "http://x", options, told) for options, told in BAD_FOR_BOTH),
+        *((Toolset.openapi, {}, options, told) for options, told in BAD_FOR_BOTH),
+        *((Toolset.mcp, *bad) for bad in BAD_FOR_MCP),
+        *((Toolset.openapi, *bad) for bad in BAD_FOR_OPENAPI),
+    ],
+)
+def test_an_option_that_cannot_be_is_refused_at_once_and_no_secret_told(
+    make: Callable[..., Toolset], target: Any, options: dict[str, Any], told: str
+):
+    with pytest.raises(PolicyError) as caught:
+        make(target, **options)
+
+    assert str(caught.value).startswith(told)
+    assert "s3cret" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     "options, source", [(McpOptions, McpSource), (OpenApiOptions, OpenApiSource)]
 )

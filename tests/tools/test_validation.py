@@ -68,6 +68,7 @@ GOOD = {"owner": "me", "issue_title": "x"}
         ({"owner": "me"}, "issue_title is missing"),
         ({**GOOD, "titel": 1}, "titel is no parameter"),
         ({**GOOD, "label": 1}, "label is no parameter, did you mean labels?"),
+        ({**GOOD, "issue-titel": 1}, "issue-titel is no parameter, did you mean issue_title?"),
         ({**GOOD, "issue-title": "y"}, "issue_title is given twice"),
         ({"owner": 1, "issue_title": "x"}, "owner should be a string, is an integer"),
         ({**GOOD, "labels": "bug"}, "labels should be a list, is a string"),

@@ -230,6 +230,9 @@ def texts(*each: str) -> list[dict[str, Any]]:
 
 
 ONE_RESULT = {"type": "object", "properties": {"result": {"type": "integer"}}}
+TEXT_RESULT = {"type": "object", "properties": {"result": {"type": ["string", "null"]}}}
+SOME_RESULT = {"type": "object", "properties": {"result": {"anyOf": [{}, {"type": "string"}]}}}
+ANY_RESULT = {"type": "object", "properties": {"result": {}}}
 MORE = {"type": "object", "properties": {"result": {}, "next": {}}}
 LINK = {"type": "resource_link", "uri": "x:a", "name": "a", "mimeType": "a/b", "size": 3}
 SHOT = {"type": "image", "data": "AA==", "mimeType": "image/png"}
@@ -243,6 +246,13 @@ SHOT = {"type": "image", "data": "AA==", "mimeType": "image/png"}
         ({"structuredContent": {"result": 3}}, ONE_RESULT, 3),
         ({"structuredContent": {"result": 3}}, MORE, {"result": 3}),
         ({"structuredContent": {"result": 3, "next": 4}}, None, {"result": 3, "next": 4}),
+        ({"structuredContent": {"result": '{"a": 1}'}}, None, {"a": 1}),
+        ({"structuredContent": {"result": "[1]"}}, ANY_RESULT, [1]),
+        ({"structuredContent": {"result": "[1]"}}, TEXT_RESULT, "[1]"),
+        ({"structuredContent": {"result": "[1]"}}, SOME_RESULT, "[1]"),
+        ({"structuredContent": {"result": "[1]"}}, MORE, {"result": "[1]"}),
+        ({"structuredContent": {"result": "42"}}, None, "42"),
+        ({"structuredContent": {"result": "null"}}, ANY_RESULT, "null"),
         ({"structuredContent": None}, None, None),
         ({"structuredContent": [1]}, None, [1]),
         ({"content": []}, None, None),

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fnmatch
 from collections.abc import AsyncIterator, Mapping
 
 from protocell._broker.clock import Clock
-from protocell.tools.budget import Budget
+from protocell.tools.budget import Budget, strictest
 from protocell.tools.errors import ToolError
 from protocell.tools.limits import ToolLimits
+from protocell.tools.selection import Patterns
+from protocell.tools.tool import Tool
 
+NO_REPEAT = "do not repeat it if it changes something"
 _ADVICE = "do with what there is, or ask for less at a time"
 
 
@@ -19,28 +21,39 @@ class Budgets:
     """Of one execution."""
 
     def __init__(self, limits: ToolLimits, of_tools: Mapping[str, Budget]) -> None:
-        """``of_tools`` are by id or glob; an id counts before globs, and the longest glob before others."""
+        """``of_tools`` are by name or glob; which counts of several is as for rules (``Patterns``)."""
         whole = Budget(calls=limits.calls, seconds=limits.seconds, total_bytes=limits.total_bytes)
         self.whole = Spending("this execution", whole)
         self._call_seconds = limits.call_seconds
         self._of_tools = of_tools
+        self._patterns = Patterns(of_tools)
         self._spent: dict[str, Spending] = {}
 
-    def of(self, tool: str) -> Spending:
-        """Of one tool, by its id."""
-        if tool not in self._spent:
-            self._spent[tool] = Spending(tool, self._budget(tool))
-        return self._spent[tool]
+    def of(self, tool: Tool) -> Spending:
+        """Of one tool."""
+        if tool.id not in self._spent:
+            fitting = self._patterns.best(tool)
+            budget = strictest(self._of_tools[str(pattern)] for pattern in fitting)
+            self._spent[tool.id] = Spending(tool.id, budget)
+        return self._spent[tool.id]
 
-    def call_seconds(self, tool: str) -> float:
+    def hand_over(self, tool: Tool, size: int) -> None:
+        """So many bytes that a tool, which has run, gave.
+
+        Raises:
+            ToolError: kind ``budget``; they are too many.
+        """
+        try:
+            self.whole.give(size)
+            self.of(tool).give(size)
+        except ToolError as over:
+            text = f"{tool.id} has run, and its answer is withheld: {over}; {NO_REPEAT}"
+            raise ToolError(text, kind="budget") from None
+
+    def call_seconds(self, tool: Tool) -> float:
         """For one call of it."""
         own = self.of(tool).budget.call_seconds
         return self._call_seconds if own is None else min(own, self._call_seconds)
-
-    def _budget(self, tool: str) -> Budget:
-        fitting = [name for name in self._of_tools if fnmatch.fnmatchcase(tool, name)]
-        best = max(fitting, key=lambda name: (name == tool, len(name)), default=None)
-        return Budget() if best is None else self._of_tools[best]
 
 
 class Spending:

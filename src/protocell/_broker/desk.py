@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from protocell._broker.absent import Absent
 from protocell._broker.cancelling import joined
 from protocell._broker.counter import Counter
-from protocell._broker.hooks import Hooks
+from protocell._broker.hooks import Hooks, call_in_place, fault
+from protocell._broker.redaction import Redaction, is_redacted
 from protocell._broker.runtime import Runtime, of_this_process
 from protocell._catalogue import tokens
 from protocell._catalogue.account import Prices, TokenAccount, account, prices
@@ -29,6 +30,7 @@ from protocell.calls import ToolCall
 from protocell.tools.access import Progress, Tools
 from protocell.tools.call_log import CallLog
 from protocell.tools.errors import ToolError
+from protocell.tools.selection import Patterns
 from protocell.tools.tool import Question, Reply, Tool
 from protocell.tools.validation import not_found
 
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
     from protocell.execution import Execution
 
 T = TypeVar("T")
-_REDACTED = "[redacted]"
 
 
 class Desk:
@@ -46,7 +47,7 @@ class Desk:
         self._tools = tools
         self.limits = tools.limits
         self.approve = tools.approve
-        self._redact = frozenset(tools.redact)
+        self._redaction = Redaction(tools.redact)
         self._replay = tools.replay.log() if tools.replay is not None else None
         self._runtime = runtime
         self._seen = Shapes()
@@ -61,10 +62,14 @@ class Desk:
         self._view: View | None = None
         self._prices: Prices | None = None
         # Its own: functions that do not come back would take the threads of all other sandboxes.
-        self.budgets = tools.budgets
         self._threads = ThreadPoolExecutor(tools.limits.at_once, "protocell tool")
+        # Apart: a function that waits for an answer has a thread of the others until it is there.
+        self._asking = ThreadPoolExecutor(tools.limits.at_once, "protocell question")
+        self.budgets = tools.budgets
+        self._budgeted = Patterns(tools.budgets, strict_for="budgets")
         self.hooks = Hooks(tools, self.in_thread)
-        weakref.finalize(self, self._threads.shutdown, wait=False, cancel_futures=True)
+        for pool in (self._threads, self._asking):
+            weakref.finalize(self, pool.shutdown, wait=False, cancel_futures=True)
         weakref.finalize(self, tools.toolset.on_change(_forgetting(weakref.ref(self))))
 
     @property
@@ -150,6 +155,8 @@ class Desk:
         found |= {name: tool for name, tool in self._last_found.items() if tool.server in missing}
         if missing and not found:
             raise next(iter(missing.values()))
+        for named in (self._budgeted, self._redaction):
+            named.check(tuple(found.values()), missing)
         if self._absent.put(missing, time.monotonic() - began):
             self._cards = None
         self._last_found = found
@@ -172,12 +179,7 @@ class Desk:
 
     async def in_thread(self, work: Callable[[], T]) -> T:
         """Do it where it may block; in the runtime's loop."""
-        run = partial(contextvars.copy_context().run, _outcome, work)
-        value: T
-        value, failure = await asyncio.get_running_loop().run_in_executor(self._threads, run)
-        if failure is not None:
-            raise failure
-        return value
+        return await _in_thread(self._threads, work)
 
     def forget(self) -> None:
         """A server's list is another one."""
@@ -213,10 +215,7 @@ class Desk:
 
     def redacted(self, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments for the log."""
-        return {
-            name: _REDACTED if name in self._redact or f"{tool}:{name}" in self._redact else value
-            for name, value in arguments.items()
-        }
+        return self._redaction.redacted(self._last_found.get(tool), arguments)
 
     @property
     def on_progress(self) -> Progress | None:
@@ -229,14 +228,28 @@ class Desk:
         Raises:
             ToolError: whoever asks has failed.
         """
-        if self._tools.ask is None:
+        asked = self._tools.ask
+        if asked is None:
             return Reply(action="decline")
+        in_thread = partial(_in_thread, self._asking)
         try:
-            return await joined(partial(self._tools.ask, question))
+            reply = await joined(partial(call_in_place, asked, question, in_thread))
         except ToolError:
             raise
         except (Exception, SystemExit) as error:  # an exit is not that of the loop of all tools
-            raise ToolError(f"ask= failed ({type(error).__name__})", kind="denied") from error
+            raise fault("ask=", error) from error
+        if not isinstance(reply, Reply):
+            raise fault("ask=", said=f"returned {type(reply).__name__}; allowed is Reply(...)")
+        return reply
+
+
+async def _in_thread(pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+    run = partial(contextvars.copy_context().run, _outcome, work)
+    value: T
+    value, failure = await asyncio.get_running_loop().run_in_executor(pool, run)
+    if failure is not None:
+        raise failure
+    return value
 
 
 def _outcome(work: Callable[[], Any]) -> tuple[Any, BaseException | None]:
@@ -249,7 +262,7 @@ def _outcome(work: Callable[[], Any]) -> tuple[Any, BaseException | None]:
 
 def _can_be_served(call: ToolCall) -> bool:
     """Whether it was completed, and with arguments that are known: what is redacted may have been another secret."""
-    return call.outcome == "ok" and _REDACTED not in call.arguments.values()
+    return call.outcome in ("ok", "withheld") and not is_redacted(call.arguments)
 
 
 def _forgetting(desk: weakref.ref[Desk]) -> Callable[[], None]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from protocell._broker.hooks import TooLateError, called
+from protocell._broker.hooks import HostFaultError, TooLateError, called, fault, log_fault
 from protocell.tools.approval import Approval, ApprovalRequest
 from protocell.tools.errors import ToolError
-from protocell.tools.permission import Decision
+from protocell.tools.permission import Decision, Verdict
 from protocell.tools.skill_tool import SkillTool
 from protocell.tools.tool import Tool
+from protocell.tools.validation import prepare
 
 if TYPE_CHECKING:
     from protocell._broker.desk import Desk
@@ -75,12 +76,16 @@ class Gate:
         if not tool.permission.asks_a_function:
             return tool.permission.decide(arguments)
         try:
-            decision: Decision = await called(
-                tool.permission.decide, arguments, self._desk.in_thread, self._seconds
+            verdict: Verdict = await called(
+                tool.permission.verdict, arguments, self._desk.in_thread, self._seconds
             )
         except TooLateError as late:
             raise _denied(tool, f"its rule had not decided {late}") from None
-        return decision
+        if verdict.fault:
+            log_fault(f"a rule of permit() {verdict.fault}", verdict.error, tool.id)
+            message, why = _not_called(tool, _BY_RULE), f"its rule {verdict.fault}"
+            raise HostFaultError(message, _not_called(tool, why), tool=tool)
+        return verdict.decision
 
     async def _approved(self, tool: Tool, request: ApprovalRequest) -> tuple[dict[str, Any], str]:
         approval = await self._ask(tool, request)
@@ -88,7 +93,21 @@ class Gate:
             raise _denied(tool, approval.reason or "it was asked for and denied")
         if approval.arguments is None:
             return dict(request.arguments), "approved"
+        if not isinstance(approval.arguments, Mapping):
+            raise _unfit(tool, f"{type(approval.arguments).__name__} in place of a mapping")
         return dict(approval.arguments), "approved with other arguments"
+
+    @staticmethod
+    def checked(tool: Tool, edited: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments that a person put in place of the code's, as the tool takes them.
+
+        Raises:
+            ToolError: kind ``denied``; they do not fit, for which the code is not to blame.
+        """
+        try:
+            return prepare(tool, edited)
+        except ToolError as error:
+            raise _unfit(tool, str(error)) from error
 
     async def _ask(self, tool: Tool, request: ApprovalRequest) -> Approval:
         approve = self._desk.approve
@@ -103,16 +122,26 @@ class Gate:
         except TooLateError as late:
             raise _denied(tool, f"nobody decided {late}") from None
         except (Exception, SystemExit) as error:  # who cannot decide does not permit
-            raise _denied(tool, f"{name}= failed ({type(error).__name__})") from error
+            raise _denied(tool, str(fault(f"{name}=", error, tool=tool.id))) from error
         if isinstance(said, Approval):
             return said
         if isinstance(said, bool):
             return Approval(allowed=said)
-        why = f"{name}= returned {type(said).__name__}; allowed are Approval(...), True and False"
-        raise _denied(tool, why)
+        if isinstance(said, str) and said in ("allow", "deny"):
+            return Approval(allowed=said == "allow")
+        what = f"returned {type(said).__name__}; allowed are Approval(...), True, False, 'allow', 'deny'"
+        raise _denied(tool, str(fault(f"{name}=", said=what, tool=tool.id)))
 
 
 def _denied(tool: Tool, why: str) -> ToolError:
-    return ToolError(
-        f"{tool.id} was not called: {why}", kind="denied", tool=tool.id, server=tool.server
-    )
+    return ToolError(_not_called(tool, why), kind="denied", tool=tool.id, server=tool.server)
+
+
+def _unfit(tool: Tool, how: str) -> ToolError:
+    what = "the arguments that the person who approved it put in place of the code's are invalid"
+    log_fault(f"{what} ({how})", None, tool.id)
+    return _denied(tool, f"{what}, and those of the code were right ({how})")
+
+
+def _not_called(tool: Tool, why: str) -> str:
+    return f"{tool.id} was not called: {why}"

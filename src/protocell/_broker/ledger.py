@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from protocell.calls import ToolCall
+from protocell.tools.errors import ToolError
 from protocell_guest import values
 from protocell_guest.parcels import Parcel
 
@@ -69,6 +70,22 @@ class Ledger:
         if self.violation:
             text = f"the code broke the line that its calls go over: {self.violation}"
             yield "transport", text
+
+
+def given_again(call: ToolCall, *, is_heard: bool) -> Parcel:
+    """What a call gave that was made before; ``is_heard`` if ``Tools.after`` looks at it before the code has it.
+
+    Raises:
+        ToolError: it gave an error; so does what was kept from the code, unless it is looked at once more.
+    """
+    if call.outcome == "withheld" and (call.body is None or not is_heard):
+        kind: Any = call.kind
+        raise ToolError(call.message, kind=kind, server=call.server)
+    body = call.body or b""
+    if call.outcome in ("ok", "withheld"):
+        return Parcel(body)
+    told = values.loads(body, most_items=None)
+    raise ToolError(told["message"], kind=told["kind"], server=told["server"], data=told["data"])
 
 
 def _said(number: int, kind: str, message: str) -> ToolCall:

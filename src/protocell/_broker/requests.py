@@ -38,6 +38,8 @@ class CallRequest:
     """Bytes that came."""
     weight: int
     """Bytes of memory that it may take here, at most and roughly."""
+    too_large: str = ""
+    """Its arguments were not sent, since they are larger than may be; says how large."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,10 +141,13 @@ class RequestReader:
             told = values.unpack(parcel, most_items=self._most_items)
         except (values.UnfitError, ValueError) as error:
             raise ProtocolError(f"a call that cannot be read: {error}") from error
-        if type(told) is not dict or told.keys() != {"tool", "arguments", "raw"}:
+        if type(told) is not dict or told.keys() - {"too_large"} != {"tool", "arguments", "raw"}:
             raise ProtocolError("a call without tool, arguments and raw, or with more")
         tool, arguments, raw = told["tool"], told["arguments"], told["raw"]
-        fits = type(tool) is str and type(arguments) is dict and type(raw) is bool
+        too_large = told.get("too_large", "")
+        fits = (
+            type(tool) is type(too_large) is str and type(arguments) is dict and type(raw) is bool
+        )
         if not fits or not all(type(key) is str for key in arguments):
             raise ProtocolError("a call whose tool is no text, or whose arguments have no names")
         return CallRequest(
@@ -152,6 +157,7 @@ class RequestReader:
             raw=raw,
             size=size,
             weight=weight,
+            too_large=too_large[:_MOST_NAME_CHARACTERS],
         )
 
 

@@ -8,7 +8,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from protocell._broker.budgets import NO_REPEAT
 from protocell._broker.cancelling import joined
+from protocell._broker.hooks import HostFaultError
+from protocell._broker.ledger import given_again
 from protocell._broker.requests import CallRequest
 from protocell._broker.scales import Scales
 from protocell.calls import CallOutcome, ToolCall
@@ -41,7 +44,8 @@ class Work:
         self._approval = self._kind = self._message = ""
         self._approved: Mapping[str, Any] | None = None
         self._is_served = False
-        self._sent: Parcel | None = None
+        self._kept: Parcel | None = None  # for the log
+        self._has_begun = self._has_run = False
         self._outcome: CallOutcome = "cancelled"
         self._asked = self._took = 0.0
         self._clocks: tuple[Clock, ...] = ()
@@ -66,8 +70,8 @@ class Work:
         """
         try:
             await self._scales.weigh_call(self._request)
-            self._sent = await self._run()
-            await self._scales.weigh_result(self._sent)
+            self._kept = await self._run()
+            await self._scales.weigh_result(self._kept)
         except ToolError:
             raise
         except (
@@ -75,11 +79,13 @@ class Work:
         ) as error:  # of the host's: a source that breaks its word, a list that does not add up
             text = f"{self._request.tool} failed: {told(error, self._request.arguments)}"
             raise ToolError(text, kind="tool", tool=self._request.tool) from error
-        return self._sent
+        return self._kept
 
     async def _run(self) -> Parcel:
         counter, request = self._counter, self._request
         counter.budgets.whole.begin()
+        if request.too_large:
+            raise ToolError(request.too_large, kind="budget", tool=request.tool)
         tool = await counter.desk.tool(request.tool)
         arguments = prepare(tool, request.arguments)
         shown = self._shown(tool, arguments)
@@ -95,16 +101,16 @@ class Work:
             self._asked = time.monotonic() - asked
         if self._approval.endswith("arguments"):
             self._approved = said
-            arguments = prepare(tool, said)
+            arguments = counter.gate.checked(tool, said)
             said = self._shown(tool, arguments)
-        own = counter.budgets.of(tool.id)
+        own = counter.budgets.of(tool)
         own.begin()
         await counter.desk.hooks.before(counter.asked(tool, said, request))
         async with own.place():
             answer = await self._invoke(tool, arguments)
+        self._has_run = True
         body = self._body(tool, answer)
-        counter.budgets.whole.give(len(body))
-        own.give(len(body))
+        counter.budgets.hand_over(tool, len(body))
         counter.desk.see(tool, answer.value)
         self._outcome = "ok"
         return body
@@ -118,20 +124,19 @@ class Work:
     def _again(self, earlier: ToolCall) -> Parcel:
         """What that call gave; nothing is called."""
         self._is_served, self._approval = True, earlier.approval
+        self._has_begun = earlier.ran
         self._approved = earlier.approved_arguments
-        body = earlier.body or b""
         self._size = earlier.result_bytes
-        if earlier.outcome == "ok":
-            self._outcome = "ok"
-            return Parcel(body)
-        told = values.loads(body, most_items=None)
-        raise ToolError(
-            told["message"], kind=told["kind"], server=told["server"], data=told["data"]
-        )
+        self._has_run = earlier.outcome in ("ok", "withheld")
+        answer = given_again(earlier, is_heard=self._counter.desk.hooks.hear_after)
+        self._outcome = "ok"
+        return answer
 
     async def _invoke(self, tool: Tool, arguments: dict[str, Any]) -> Answer:
-        limit = self._counter.budgets.call_seconds(tool.id)
-        self._clocks = (self._counter.budgets.whole.clock, self._counter.budgets.of(tool.id).clock)
+        budgets = self._counter.budgets
+        limit = budgets.call_seconds(tool)
+        self._clocks = (budgets.whole.clock, budgets.of(tool).clock)
+        self._has_begun = True
         began = time.monotonic()
         self._run_clocks()
         try:
@@ -165,27 +170,33 @@ class Work:
         try:
             body = values.pack(answer.raw if whole else answer.value)
         except values.UnfitError as error:
-            raise ToolError(f"{tool.id} gave what cannot be handed over: {error}") from error
+            text = f"{tool.id} has run, and gave what cannot be handed over: {error}; {NO_REPEAT}"
+            raise ToolError(text) from error
         self._size = len(body)
         most = self._counter.desk.limits.result_bytes
         if len(body) > most:
-            text = f"{tool.id} gave {len(body)} bytes; at most {most} are handed over: ask for less"
-            raise ToolError(text, kind="budget")
+            text = (
+                f"{tool.id} has run, and gave {len(body)} bytes; at most {most} are handed over: "
+            )
+            raise ToolError(f"{text}{NO_REPEAT}, else ask for less", kind="budget")
         return body
 
     def failed(self, error: ToolError) -> Parcel:
         """The error, as it is sent."""
-        self._outcome, self._kind = "error", error.kind
-        self._message = str(error)[:_MOST_CHARACTERS_OF_A_MESSAGE]
-        self._scales.weigh_error(self._message)
+        self._outcome, self._kind = "withheld" if self._has_run else "error", error.kind
+        message = str(error)[:_MOST_CHARACTERS_OF_A_MESSAGE]
+        self._message = error.why if isinstance(error, HostFaultError) else message
+        self._scales.weigh_error(message)
         failure = {
             "kind": error.kind,
-            "message": self._message,
+            "message": message,
             "server": error.server or self._server,
             "data": error.data,
         }
-        self._sent = self._with_data(failure) or values.pack(failure | {"data": None})
-        return self._sent
+        sent = self._with_data(failure) or values.pack(failure | {"data": None})
+        if not self._has_run:
+            self._kept = sent
+        return sent
 
     def _with_data(self, failure: Mapping[str, Any]) -> Parcel | None:
         """Where that can be handed over, and there is room for it as there is for a value."""
@@ -220,7 +231,8 @@ class Work:
             result_tokens=self._scales.result,
             served=self._is_served,
             raw=self._request.raw,
-            body=None if ledger is None else ledger.answer(self._sent),
+            ran=self._has_begun,
+            body=None if ledger is None else ledger.answer(self._kept),
         )
 
     def _logged(self, arguments: Mapping[str, Any], ledger: Ledger | None) -> Mapping[str, Any]:

@@ -62,7 +62,9 @@ def _pieces(parameters: Sequence[Parameter], hint: Hint) -> Iterable[tuple[Param
             yield None, "*"
         starred = starred or parameter.kind == "variadic"
         optional_before = optional_before or not parameter.required
-        yield parameter, _one(parameter, hint(parameter), needs_default=optional_before)
+        # After a star Python takes a needed one behind one with a default.
+        needs_default = optional_before and parameter.kind != "keyword_only"
+        yield parameter, _one(parameter, hint(parameter), needs_default=needs_default)
         after = parameters[place + 1].kind if place + 1 < len(parameters) else ""
         if parameter.kind == "positional_only" and after != "positional_only":
             yield None, "/"

@@ -50,8 +50,8 @@ class Classes:
                 return name if inner == "Any" else f"{name}[{inner}]"
             case Row(items):
                 return f"tuple[{', '.join(map(self.hint, items))}]"
-            case Table(value):
-                return f"dict[str, {self.hint(value)}]"
+            case Table(value, key):
+                return f"dict[{self.hint(key)}, {self.hint(value)}]"
             case Either(options):
                 shown = list(dict.fromkeys(map(self.hint, options)))
                 return "Any" if "Any" in shown else " | ".join(shown)

@@ -81,8 +81,9 @@ def written(kind: Type, detail: Detail = ALL) -> str:
             return name if inner == "Any" else f"{name}[{inner}]"
         case Row(items):
             return f"tuple[{', '.join(written(item, detail) for item in items[: detail.options])}]"
-        case Table(value):
-            return f"dict[str, {written(value, detail)}]" if detail.depth else "dict"
+        case Table(value, key):
+            inner = f"{written(key, detail)}, {written(value, detail)}"
+            return f"dict[{inner}]" if detail.depth else "dict"
         case Record(_, keys):
             return _record(keys, detail)
         case Again():

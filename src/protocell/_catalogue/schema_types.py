@@ -57,9 +57,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A dict with any keys and one type of values."""
+    """A dict with any keys of one type and one type of values."""
 
     value: Type
+    key: Type = Plain("str")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,7 @@ class Again:
 Type: TypeAlias = Plain | Values | Either | Many | Row | Table | Record | Again
 
 ANY = Plain("Any")
+TEXT: Type = Plain("str")
 NONE = Plain("None")
 DICT = Plain("dict")
 
@@ -184,9 +186,11 @@ class _Reader:
         if not isinstance(more, Mapping):
             patterns = schema.get("patternProperties")
             more = next(iter(patterns.values()), None) if isinstance(patterns, Mapping) else None
-        if isinstance(more, Mapping) and (value := self.of(more, title)) != ANY:
-            return Table(value)
-        return DICT
+        value = self.of(more, title) if isinstance(more, Mapping) else ANY
+        names, key = schema.get("propertyNames"), TEXT
+        if self._native and isinstance(names, Mapping):  # Python's keys need not be text
+            key = self.of(names if "anyOf" in names else {"type": "string", **names})
+        return DICT if value == ANY and key in (ANY, TEXT) else Table(value, key)
 
     def _keys(self, schema: Mapping[Any, Any]) -> tuple[Key, ...]:
         required = schema.get("required")
@@ -284,6 +288,8 @@ _NATIVE = {
     "base64url": "bytes",
     "uuid": "UUID",
     "decimal": "Decimal",
+    # Of keys: in JSON they are text.
+    **{name: name for name in ("int", "float", "bool", "Any")},
     # Said of learned shapes only.
     **{name: name for name in ("Image", "Audio", "Resource", "ResourceLink")},
 }

@@ -166,6 +166,7 @@ class Core(Lifecycle):
         waiter: Waiter,
     ) -> Outcome:
         box, counter, self._counter = place.box, self._counter, None
+        ended: set[int] = set()
         try:
             if counter is not None:
                 counter.begin(self.interrupt)
@@ -181,10 +182,15 @@ class Core(Lifecycle):
         finally:
             self._give_bell_back()
             if counter is not None:
+                ended = {call.number for call in counter.calls}
                 with patient(waiter) as patience:
                     self._calls = await counter.ended(patience)
         if counter is not None and counter.fault is not None:
             raise counter.fault
+        if counter is not None and self._calls:
+            from protocell.calls import cut_off  # noqa: PLC0415  (few executions call tools)
+
+            outcome.warnings += cut_off(self._calls, ended)
         return outcome
 
     async def _abandon(self, turn: Turn, box: Box, waiter: Waiter) -> None:

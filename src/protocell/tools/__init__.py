@@ -7,6 +7,7 @@ import importlib
 import typing
 
 if typing.TYPE_CHECKING:
+    from protocell.calls import ToolCall
     from protocell.tools.access import CallNumber, Tools
     from protocell.tools.approval import Approval, ApprovalRequest
     from protocell.tools.budget import Budget
@@ -54,6 +55,7 @@ __all__ = [
     "Source",
     "ThreadCall",
     "Tool",
+    "ToolCall",
     "ToolError",
     "ToolLimits",
     "Tools",
@@ -61,6 +63,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "protocell.calls": ("ToolCall",),
     "protocell.tools.access": ("CallNumber", "Tools"),
     "protocell.tools.approval": ("Approval", "ApprovalRequest"),
     "protocell.tools.budget": ("Budget",),

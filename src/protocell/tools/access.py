@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from os import PathLike
@@ -17,7 +18,7 @@ from protocell.tools.recording import Recording, refuse_no_recording, sources
 from protocell.tools.tool import Question, Reply
 from protocell.tools.toolset import Toolset
 
-Ask = Callable[[Question], Awaitable[Reply]]
+Ask = Callable[[Question], Reply | Awaitable[Reply]]
 Progress = Callable[["CallNumber", str, float | None, float | None], None]
 Level = Literal["full", "compact", "search"]
 """How much a model is shown of tools: stubs with all docs; a line each; a count, and how to search."""
@@ -61,16 +62,22 @@ class Tools(Settings):
     is raised inside: the call is not made."""
     after: Callable[[ToolCall], Any] | None = None
     """Hears of each call that has come to its end; not of those that were cancelled. What it raises is raised
-    inside, in place of the answer."""
+    inside, in place of the answer. The tool has run all the same: the call is ``withheld`` then, and no retry
+    makes it again."""
     budgets: Mapping[str, Budget] = field(default_factory=dict)
-    """What one tool may use, by id (``github/create_issue``) or glob; each tool has its own."""
+    """What one tool may use, by a name or glob as for ``Toolset.filter``; each tool has its own, and of several
+    that fit the one counts that ``Toolset.permit`` would take. One that fits no tool is refused when the tools
+    are known."""
     ask: Ask | None = None
-    """Answers what a tool asks in the middle of a call (MCP's elicitation). None: it is declined."""
+    """Answers what a tool asks in the middle of a call (MCP's elicitation): async, or in a thread. None: it is
+    declined."""
     on_progress: Progress | None = None
     """Hears how far a call is: its number (which says ``.tool`` and ``.execution`` too), a text, how much is done,
     and of how much. What it raises stops the code, and comes out of ``run_code``."""
     redact: Collection[str] = ()
-    """Names of arguments that the log is not to have: ``"password"``, or ``"server/tool:password"``."""
+    """Names of arguments that the log is not to have, nor of fields in them at any depth: ``"password"``, or
+    of one tool ``"server/tool:password"``, which is named as for ``Toolset.filter``; both may be globs. What
+    fits no tool, and a name that is no field of any, is refused when the tools are known."""
     record: Recording | None = None
     """Gets every call, with what it gave, as far as it has room."""
     replay: Recording | None = None
@@ -111,6 +118,7 @@ class Tools(Settings):
             raise PolicyError(f"limits is {self.limits!r:.60}; allowed is ToolLimits(...)")
         for called in ("ask", "on_progress", "before", "after"):
             _check_callable(called, getattr(self, called))
+        _refuse_async("on_progress", self.on_progress)
         if self.approve not in ("allow", "deny"):
             _check_callable("approve", self.approve, "'allow', 'deny', ")
         keep(self, "budgets", _checked_budgets(self.budgets))
@@ -158,6 +166,16 @@ def _check_callable(name: str, function: object, more: str = "") -> None:
     """Raises PolicyError where that cannot be called."""
     if function is not None and not callable(function):
         raise PolicyError(f"{name} is {quoted(function)}; allowed is a function, {more}or None")
+
+
+def _refuse_async(name: str, function: object) -> None:
+    """Raises PolicyError where nobody awaited what it returns."""
+    called = function if inspect.isroutine(function) else getattr(function, "__call__", None)  # noqa: B004
+    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(called):
+        raise PolicyError(
+            f"{name} is the coroutine function {quoted(function)}, which nobody awaits; allowed is a plain "
+            "function, which may hand over to one, as with asyncio.create_task or a queue"
+        )
 
 
 def _check_budget(tokens: object) -> None:

@@ -28,5 +28,6 @@ class Approval:
     arguments: Mapping[str, Any] | None = None
 
 
-Asked = Callable[[ApprovalRequest], "Approval | bool | Awaitable[Approval | bool]"]
+Said = Approval | bool | Literal["allow", "deny"]
+Asked = Callable[[ApprovalRequest], Said | Awaitable[Said]]
 Approve = Literal["allow", "deny"] | Asked

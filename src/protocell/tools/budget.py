@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Any
 
 from protocell._fields import Settings
 from protocell.errors import PolicyError
@@ -34,3 +36,14 @@ class Budget(Settings):
                 isinstance(value, bool) or not isinstance(value, int | kind) or not value > 0
             ):
                 raise PolicyError(f"{name} is {value!r:.60}; allowed is a number above 0, or None")
+
+
+def strictest(budgets: Iterable[Budget]) -> Budget:
+    """Of each bound the smallest."""
+    found: dict[str, Any] = {}
+    for budget in budgets:
+        for each in fields(budget):
+            value = getattr(budget, each.name)
+            if value is not None:
+                found[each.name] = min(value, found.get(each.name, value))
+    return Budget(**found)

@@ -23,11 +23,11 @@ class CallLog:
     """Calls, each to be given once. Any thread may ask."""
 
     def __init__(self, calls: Iterable[ToolCall]) -> None:
-        """Of calls whose answer was not kept, nothing can be given."""
+        """Of calls whose answer was not kept, nothing can be given; but that a tool has run, and must not again."""
         self._waiting: dict[Key, deque[ToolCall]] = {}
         self._lock = Lock()
         for call in calls:
-            if call.body is not None:
+            if call.body is not None or call.outcome == "withheld":
                 key = _key(f"{call.server}/{call.tool}", call.arguments, raw=call.raw)
                 self._waiting.setdefault(key, deque()).append(call)
 

@@ -62,7 +62,8 @@ def name_tool(error: ToolError, server: str, tool: str) -> ToolError:
     """Has the failure of a call say whose it is, as a function's does; what names its server stays."""
     error.server, error.tool = server, tool
     text = str(error)
-    if not text.startswith((f"the server {server} ", f"the service {server} ")):
+    named = (f"the server {server} ", f"the service {server} ", f"{server}/{tool} had not answered")
+    if not text.startswith(named):
         error.args = (f"{server}/{tool}: {text}",)
     return error
 

@@ -7,6 +7,7 @@ it has one JSON schema however the parameters are passed.
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import typing
 from collections.abc import Mapping, Sequence
@@ -15,12 +16,12 @@ from typing import Annotated, Any, NotRequired, Required
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 from pydantic.fields import FieldInfo
-from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 from typing_extensions import TypedDict  # pydantic takes typing's from Python 3.12 on only
 
 from protocell.errors import PolicyError
 from protocell.tools.callables import Callee, Formal
+from protocell.tools.hint_schema import schema_of
 from protocell.tools.json_keywords import Problem
 from protocell.tools.tool import MISSING, Parameter
 from protocell.tools.values import Audio, Image, Resource, ResourceLink
@@ -32,38 +33,28 @@ _SHARED = "$defs"
 _MOST_ERRORS = 1_000
 
 
-class _Schema(GenerateJsonSchema):
-    """Without a title for each field that only repeats its name, which would cost the model tokens."""
-
-    ignored_warning_kinds = {  # noqa: RUF012  (a field of pydantic's)
-        "skipped-choice",
-        "non-serializable-default",
-        "skipped-discriminator",
-    }
-
-    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002  (pydantic's)
-        return False
-
-
 class Arguments:
     """What a function takes."""
 
     def __init__(self, callee: Callee, identifiers: Mapping[str, str]) -> None:
         self._formals = callee.formals
         named = [each for each in callee.formals if each.kind != "keywords"]
-        self._adapter = _adapter_of(callee.name, named)
         self._others: TypeAdapter[Any] | None = None
-        self.schema = _schema_of(self._adapter, callee.name, "validation")
         others = next((each for each in callee.formals if each.kind == "keywords"), None)
-        if others is not None:
-            self._take_others(callee.name, others)
+        try:
+            self._adapter = TypeAdapter(_dict_of(named))
+            self.schema = schema_of(self._adapter, "validation")
+            if others is not None:
+                self._take_others(others)
+        except (PydanticUserError, TypeError) as odd:
+            raise _refusal(callee, odd) from odd
         described = _described(self.schema, callee.formals)
         found = [_parameter(each, described[each.name], identifiers) for each in callee.formals]
         self.parameters = tuple(sorted(found, key=lambda each: not each.required))
 
-    def _take_others(self, name: str, others: Formal) -> None:
+    def _take_others(self, others: Formal) -> None:
         self._others = TypeAdapter(dict[str, others.hint])  # type: ignore[name-defined]  # at run time
-        schema = _schema_of(self._others, name, "validation")
+        schema = schema_of(self._others, "validation")
         self.schema["additionalProperties"] = schema.get("additionalProperties", True)
         if _SHARED in schema:
             self.schema.setdefault(_SHARED, {}).update(schema[_SHARED])
@@ -121,16 +112,13 @@ class Result:
         if hint in _CONTENT:
             self.schema = {"type": "object", "title": hint.__name__}
         elif hint is not Any and not _has_content(hint):
-            self._promise(hint, callee.name)
+            self._promise(hint)
 
-    def _promise(self, hint: Any, name: str) -> None:
+    def _promise(self, hint: Any) -> None:
         try:
             adapter = TypeAdapter(hint)
-            self.schema = _schema_of(adapter, name, "serialization")
-        except (
-            PydanticUserError,
-            PolicyError,
-        ):  # a type of its own: what it gives is looked at then
+            self.schema = schema_of(adapter, "serialization")
+        except PydanticUserError:  # a type of its own: what it gives is looked at then
             return
         self._adapter = None if hint in _JSON else adapter
 
@@ -188,24 +176,23 @@ def _path(location: Sequence[str | int], given: Any, *, is_missing: bool) -> tup
     return tuple(path)
 
 
-def _adapter_of(name: str, formals: Sequence[Formal]) -> TypeAdapter[Any]:
-    try:
-        return TypeAdapter(_dict_of(formals))
-    except (PydanticUserError, TypeError) as odd:
-        guilty = next((each for each in formals if not _is_readable(each)), None)
-        if guilty is None:
-            raise
-        raise PolicyError(
-            f"{name} cannot be a tool: no code can send what {guilty.name} is hinted as, "
-            f"{guilty.hint!r:.80} ({str(odd).partition(chr(10))[0]}); bind it with "
-            "functools.partial, or hint it otherwise"
-        ) from odd
+def _refusal(callee: Callee, odd: Exception) -> PolicyError:
+    guilty = next((each for each in callee.formals if not _is_readable(each)), None)
+    if guilty is None:
+        return PolicyError(f"{callee.name} cannot be a tool: {str(odd).partition(chr(10))[0]}")
+    return PolicyError(
+        f"{callee.name} cannot be a tool: no code can send what {guilty.name} is hinted as, "
+        f"{guilty.hint!r:.80}; bind it with functools.partial, or hint it otherwise"
+    )
 
 
 def _is_readable(formal: Formal) -> bool:
     """Of this one alone, since pydantic does not say which one it was."""
+    alone = dataclasses.replace(formal, kind="keyword_only")
     try:
-        TypeAdapter(_dict_of([formal]))
+        schema_of(
+            TypeAdapter(_dict_of([alone if formal.kind == "keywords" else formal])), "validation"
+        )
     except (PydanticUserError, TypeError):
         return False
     return True
@@ -230,16 +217,6 @@ def _field(formal: Formal) -> Any:
 
 def _marked(hint: Any, *, required: bool) -> Any:
     return Required[hint] if required else NotRequired[hint]
-
-
-def _schema_of(adapter: TypeAdapter[Any], name: str, mode: Any) -> dict[str, Any]:
-    try:
-        schema = adapter.json_schema(mode=mode, schema_generator=_Schema)
-    except PydanticUserError as odd:
-        raise PolicyError(f"{name} cannot be a tool: {odd}") from odd
-    if schema.get("title") == "Arguments":
-        del schema["title"]
-    return schema
 
 
 def _described(schema: dict[str, Any], formals: Sequence[Formal]) -> dict[str, dict[str, Any]]:

@@ -28,14 +28,25 @@ class Flight:
         self._questions: set[asyncio.Future[Reply]] = set()
         self._waiting = 0
         self._going_on = False
+        self._has_begun = False
+
+    @property
+    def waited(self) -> str:
+        """How long its clock lets it be silent, for the sentence that says that it was too long."""
+        if self._seconds is None:
+            return "in time"
+        since = " without a sign of progress" if self._has_begun else ""
+        return f"after {self._seconds:g} s{since}"
 
     async def progress(self, progress: float, total: float | None, message: str | None) -> None:
         """What the server says of how far it is; it starts the clock anew."""
+        self._has_begun = True
         self._wind()
         self.call.progress(message or "", progress, total)
 
     def says(self, text: str) -> None:
         """The same of a task, which says it in words only."""
+        self._has_begun = True
         self._wind()
         self.call.progress(text)
 
@@ -91,13 +102,12 @@ class Flights:
         return len(self._all)
 
     @contextlib.asynccontextmanager
-    async def one(self, call: Call, timeout: float | None) -> AsyncGenerator[Flight]:
+    async def one(self, flight: Flight) -> AsyncGenerator[None]:
         """A call from its beginning to its end."""
-        flight = Flight(call, timeout)
         self._all.add(flight)
         try:
             async with flight.going_on():
-                yield flight
+                yield
         finally:
             self._all.discard(flight)
 

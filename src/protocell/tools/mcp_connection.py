@@ -22,8 +22,10 @@ from mcp import Client
 from mcp.client.subscriptions import SubscriptionLost
 from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from pydantic import ValidationError
 
 from protocell.tools.mcp_calls import Flights
+from protocell.tools.mcp_listing import usable_page
 
 _MOST_PAGES = 200
 _MOST_TOOLS = 10_000
@@ -48,6 +50,8 @@ class Connection:
     ) -> None:
         self.flights = Flights()
         self.why_ended = ""
+        self.left_out: dict[str, str] = {}
+        """Tools that the server lists and that cannot be used, and why; for the host."""
         self._loop = asyncio.get_running_loop()
         self._make_client = make_client
         self._start_seconds = start_seconds
@@ -166,6 +170,7 @@ class Connection:
                 self._opening = None
 
     async def _list(self) -> list[mcp_types.Tool]:
+        self.left_out = {}
         tools: dict[str, mcp_types.Tool] = {}
         cursor: str | None = None
         for _ in range(_MOST_PAGES):
@@ -182,6 +187,8 @@ class Connection:
     async def _page(self, cursor: str | None) -> mcp_types.ListToolsResult:
         try:
             return await self.client.list_tools(cursor=cursor)
+        except ValidationError:
+            return await usable_page(self.client, cursor, self.left_out)
         except MCPError as error:
             if error.code == mcp_types.METHOD_NOT_FOUND and cursor is None:
                 return mcp_types.ListToolsResult(tools=[])

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import secrets
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import httpx2
 import mcp_types
+from mcp.shared.exceptions import MCPError
 
 # Of one network step. An answer, and a free connection, may take as long as the call may.
 _TIMEOUT = httpx2.Timeout(30.0, read=None, pool=None)
@@ -24,6 +26,21 @@ _ERROR_BODY_BYTES = 64 * 1024
 NETWORK_ERROR = -32003
 LOST_SESSION = -32004
 """Before 2026-07-28: the server does not know our session (any more), and has done nothing."""
+# No server knows it, so that none can have an error of its own taken for one made here: a call whose session
+# is lost is made again.
+_OURS = f"made here {secrets.token_hex()}"
+
+
+def made_here(error: MCPError, *codes: int) -> bool:
+    """Whether it is one of these, and no answer of the server's."""
+    data = error.data
+    return error.code in codes and isinstance(data, Mapping) and data.get("by") == _OURS
+
+
+def data_of(error: MCPError) -> Any:
+    """What is said with it, for whoever made the call."""
+    is_ours = made_here(error, NETWORK_ERROR, LOST_SESSION)
+    return {"http_status": error.data["http_status"]} if is_ours else error.data
 
 
 def http_client(
@@ -111,7 +128,7 @@ async def _explained(request: httpx2.Request, response: httpx2.Response) -> http
 def _told(
     request: httpx2.Request, status: int, what: str, *, code: int = NETWORK_ERROR
 ) -> httpx2.Response:
-    error = {"code": code, "message": what, "data": {"http_status": status}}
+    error = {"code": code, "message": what, "data": {"http_status": status, "by": _OURS}}
     return httpx2.Response(
         status,
         headers={"content-type": "application/json"},

@@ -10,6 +10,7 @@ was under way may have had its effect. The one exception is a session that an HT
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from typing import Any
@@ -18,22 +19,27 @@ import httpx2
 import mcp_types
 from mcp import Client
 from mcp.shared.exceptions import MCPError
-from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from mcp_types.version import LATEST_HANDSHAKE_VERSION, MODERN_PROTOCOL_VERSIONS
 from pydantic_core import to_json
 
-from protocell.errors import PolicyError
+from protocell._printable import printable, printable_line
 from protocell.tools import mcp_errors
 from protocell.tools.errors import ToolError, name_tool
+from protocell.tools.mcp_calls import Flight
 from protocell.tools.mcp_connection import Connection
-from protocell.tools.mcp_http import LOST_SESSION
+from protocell.tools.mcp_http import LOST_SESSION, made_here
 from protocell.tools.mcp_target import target_of
 from protocell.tools.mcp_tasks import TasksExtension, call_as_task
 from protocell.tools.mcp_tools import needs_task, tools_of
+from protocell.tools.options import bad_option, refuse_bad
 from protocell.tools.tool import Answer, Call, Tool
 from protocell.tools.values import answer_of
 
 ANSWER_BYTES = 256 * 1024 * 1024
 START_SECONDS = 30.0
+_LOG = logging.getLogger("protocell.tools")
+_MOST_LINES_LOGGED = 20
+_MOST_CHARACTERS_LOGGED = 4_000
 _INFO = mcp_types.Implementation(name="protocell", version="1")
 
 
@@ -46,7 +52,11 @@ class McpSource:
     ``OAuthClientProvider`` or any other ``httpx2.Auth``. ``timeout`` bounds one call, in seconds, and
     starts anew with each sign of progress; without it the broker's clock is the only one.
     ``answer_bytes`` bounds one message of the server's. ``mode`` is the SDK's: "auto" asks the server
-    which protocol it speaks.
+    which protocol it speaks; "legacy" greets it as protocols up to 2025-11-25 do, where the server has
+    the last word on the version; a version that has no greeting is spoken without asking.
+
+    A start that fails is a warning of the logger ``protocell.tools``, with the end of what the process
+    wrote to standard error: the error itself may go to the code inside, and has none of it.
     """
 
     def __init__(
@@ -64,20 +74,22 @@ class McpSource:
         mode: str = "auto",
     ) -> None:
         """Starts nothing yet. Raises PolicyError."""
+        refuse_bad(target=target, env=env, cwd=cwd, headers=headers, timeout=timeout)
+        refuse_bad(start_timeout=start_timeout, answer_bytes=answer_bytes)
+        _check_mode(mode)
         self.name = name
         self.changed: Callable[[], None] | None = None
         self._target = target_of(
             target, env=env, cwd=cwd, headers=headers, auth=auth, answer_bytes=answer_bytes
         )
-        if mode not in {"auto", "legacy", *MODERN_PROTOCOL_VERSIONS}:
-            known = ", ".join(["auto", "legacy", *MODERN_PROTOCOL_VERSIONS])
-            raise PolicyError(f"mode {mode!r} is none of: {known}")
         self._timeout = timeout
         self._start_timeout = start_timeout
         self._mode = mode
         self._connections: list[Connection] = []
         self._tools: tuple[Tool, ...] | None = None
         self._closed = False
+        self._told: Connection | None = None
+        self._left_out: dict[str, str] = {}
 
     @property
     def stderr(self) -> str:
@@ -102,6 +114,7 @@ class McpSource:
                 listed = await connection.tools()
         except Exception as error:  # the SDK's, whatever it is
             raise self._not_open(error, connection, "") from error
+        self._log_left_out(connection)
         self._tools = tools_of(self.name, listed, self._invoke)
         return self._tools
 
@@ -192,36 +205,63 @@ class McpSource:
         self, connection: Connection, tool: mcp_types.Tool, arguments: dict[str, Any], call: Call
     ) -> mcp_types.CallToolResult | None:
         """The result; None where the session is lost, and nothing was done."""
-        client = connection.client
+        client, flight = connection.client, Flight(call, self._timeout)
         try:
-            async with connection.flights.one(call, self._timeout) as flight:
+            async with connection.flights.one(flight):
                 if needs_task(tool) and not connection.is_modern:
                     return await call_as_task(client.session, tool.name, arguments, flight)
                 return await client.call_tool(
                     tool.name, arguments, progress_callback=flight.progress
                 )
         except Exception as error:  # as above
-            if isinstance(error, MCPError) and error.code == LOST_SESSION:
+            if isinstance(error, MCPError) and made_here(error, LOST_SESSION):
                 return None
             why = connection.why_ended
-            made = mcp_errors.of_call(error, self.name, tool.name, ended=why)
+            made = mcp_errors.of_call(error, self.name, tool.name, ended=why, waited=flight.waited)
             raise name_tool(self._discreet(made, arguments), self.name, tool.name) from error
 
     def _not_open(self, error: Exception, connection: Connection, tool: str) -> ToolError:
-        made = mcp_errors.of_opening(error, self.name, tool, ended=connection.why_ended)
+        made = mcp_errors.of_opening(
+            error, self.name, tool, ended=connection.why_ended, seconds=self._start_timeout
+        )
         made = self._discreet(made, {})
         # For the host alone: code inside may ask for the list too, and is not told what the server is.
         made.add_note(f"The server {self.name} is {self._target.where}.")
-        return self._with_stderr(made)
+        said = printable(self.stderr).strip()
+        if said:
+            made.add_note(f"The end of what {self.name} wrote to standard error:\n{said}")
+        self._log(made, connection, said)
+        return made
 
     def _discreet(self, error: ToolError, arguments: Mapping[str, Any]) -> ToolError:
         return mcp_errors.discreet(error, arguments) if self._target.is_here else error
 
-    def _with_stderr(self, error: ToolError) -> ToolError:
-        """For the host alone: a note stands below its traceback, and is never told to the code."""
-        if said := self.stderr.strip():
-            error.add_note(f"The end of what {self.name} wrote to standard error:\n{said}")
-        return error
+    def _log(self, error: ToolError, connection: Connection, said: str) -> None:
+        """Once for each start that failed, however many wait for it."""
+        if connection is self._told or connection.why_ended == mcp_errors.CLOSED:
+            return
+        self._told = connection
+        lines = said[-_MOST_CHARACTERS_LOGGED:].splitlines()[-_MOST_LINES_LOGGED:]
+        wrote = "\n".join(["; the end of its standard error:", *lines]) if lines else ""
+        where = printable_line(self._target.where, _MOST_CHARACTERS_LOGGED)
+        _LOG.warning("%s; it is %s%s", printable_line(str(error), 1_000), where, wrote)
+
+    def _log_left_out(self, connection: Connection) -> None:
+        for name, why in connection.left_out.items():
+            if self._left_out.get(name) != why:
+                _LOG.warning("the tool %s of %s is left out: %s", name, self.name, why)
+        self._left_out = dict(connection.left_out)
+
+
+def _check_mode(mode: object) -> None:
+    """Raises PolicyError where it is none."""
+    modes = ("auto", "legacy", *MODERN_PROTOCOL_VERSIONS)
+    if mode not in modes:
+        allowed = (
+            f"one of: {', '.join(modes)}; of protocols up to {LATEST_HANDSHAKE_VERSION} the server says "
+            "in its greeting which one it speaks, so none of them can be chosen: take auto or legacy"
+        )
+        raise bad_option("mode", mode, allowed)
 
 
 def _check_encodable(arguments: dict[str, Any]) -> None:

@@ -16,9 +16,14 @@ from protocell.errors import PolicyError
 from protocell.tools.mcp_http import http_client
 from protocell.tools.mcp_process import ServerProcess
 from protocell.tools.mcp_stdio import stdio_transport
+from protocell.tools.options import bad_option
 
 Transport = AbstractAsyncContextManager[Any]
 """Of the SDK's streams, which have protocols of their own in each of its transports."""
+
+
+class NotStartedError(OSError):
+    """No process came of the command; the message says what was wrong, and names neither it nor its folder."""
 
 
 class Target(Protocol):
@@ -57,8 +62,8 @@ class Command:
         answer_bytes: int,
     ) -> None:
         """Starts nothing yet. Raises PolicyError."""
-        if not command or not all(isinstance(word, str) for word in command):
-            raise PolicyError("the command of an MCP server is a list of words, not empty")
+        if not command:
+            raise PolicyError("the command of an MCP server has to have a word at least")
         self._command = list(command)
         self._env = dict(env or {})
         self._cwd = None if cwd is None else fspath(cwd)
@@ -84,8 +89,18 @@ class Command:
     def _start(self) -> ServerProcess:
         # What the SDK holds for safe (HOME, PATH, ...) and what the user gave; no secret of ours.
         env = {**get_default_environment(), **self._env}
-        self._process = ServerProcess(self._command, env=env, cwd=self._cwd)
+        try:
+            self._process = ServerProcess(self._command, env=env, cwd=self._cwd)
+        except OSError as error:
+            self._process = None  # what the one before wrote says nothing of this
+            raise NotStartedError(f"{type(error).__name__}{self._whose(error)}") from error
         return self._process
+
+    def _whose(self, error: OSError) -> str:
+        """Of which the kernel says it; ``subprocess`` names the folder where it could not go there."""
+        if error.filename is None:
+            return ""
+        return " of its cwd" if error.filename == self._cwd else " of its command"
 
 
 class Url:
@@ -101,10 +116,12 @@ class Url:
         auth: httpx2.Auth | None,
         answer_bytes: int,
     ) -> None:
-        """Connects to nothing yet."""
+        """Connects to nothing yet. Raises PolicyError."""
+        if auth is not None and not isinstance(auth, httpx2.Auth):
+            raise bad_option("auth", auth, _AUTH)
+        parsed = _parsed(url)
         self._url = url
-        self.is_here = _is_here(url)
-        parsed = httpx2.URL(url)
+        self.is_here = _is_here(parsed.host)
         self.where = f"at {parsed.scheme}://{parsed.netloc.decode('ascii')}{parsed.path}"
         self._headers = dict(headers or {})
         self._auth = auth
@@ -118,8 +135,24 @@ class Url:
         """Nothing is left."""
 
 
-def _is_here(url: str) -> bool:
-    host = httpx2.URL(url).host
+_AUTH = (
+    "an httpx2.Auth, such as the SDK's OAuthClientProvider, or None; "
+    "a token goes into headers={'Authorization': 'Bearer ...'}"
+)
+
+
+def _parsed(url: str) -> httpx2.URL:
+    """Raises PolicyError, without the URL, which may have a secret in it."""
+    try:
+        parsed = httpx2.URL(url)
+    except httpx2.InvalidURL:
+        raise PolicyError("the URL of the MCP server is none that can be read") from None
+    if not parsed.host:
+        raise PolicyError("the URL of the MCP server names no host")
+    return parsed
+
+
+def _is_here(host: str) -> bool:
     return host in ("localhost", "::1") or host.startswith("127.") or host.endswith(".localhost")
 
 

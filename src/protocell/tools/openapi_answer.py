@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,13 +20,14 @@ from protocell_guest.content import Audio, Image
 _TEXT_TYPES = frozenset(
     {"application/xml", "application/yaml", "application/x-yaml", "application/javascript"}
 )
-# What the code may want to know. Cookies and what else concerns the connection stay on the host.
-_TOLD = frozenset(
-    {
-        *("content-type", "content-range", "etag", "last-modified", "location", "retry-after"),
-        *("x-total-count", "x-total-pages", "x-next-page", "x-page", "x-per-page", "x-request-id"),
-    }
+# What lets somebody in, or is a step of that, stays on the host.
+_WITHHELD = re.compile(
+    r"authenticat|authorization|cookie|secret|password|api-?key|csrf|xsrf"
+    r"|(access|auth|bearer|id|refresh|security|session)-?token"
 )
+_MOST_HEADERS = 100
+_MOST_HEADER_CHARACTERS = 8 * 1024
+_MOST_CHARACTERS_OF_HEADERS = 64 * 1024
 _MOST_EXCERPT = 500
 
 
@@ -100,8 +102,18 @@ def _text(response: Response) -> str:
 
 
 def _told(headers: httpx.Headers) -> dict[str, str]:
-    limits = ("x-ratelimit-", "ratelimit")
-    return {n: v for n, v in headers.items() if n in _TOLD or n.startswith(limits)}
+    """All but credentials; a value that is too long is left out, and so is what there is no room for."""
+    told: dict[str, str] = {}
+    room = _MOST_CHARACTERS_OF_HEADERS
+    for name, value in headers.items():
+        size = len(name) + len(value)
+        if _WITHHELD.search(name) or size > min(room, _MOST_HEADER_CHARACTERS):
+            continue
+        if len(told) == _MOST_HEADERS:
+            break
+        told[name] = value
+        room -= size
+    return told
 
 
 def _error(response: Response) -> ToolError:

@@ -11,6 +11,7 @@ from protocell.errors import PolicyError
 from protocell.tools.openapi_operations import Operation
 from protocell.tools.openapi_request import Request
 from protocell.tools.openapi_schema import Document, map_of
+from protocell.tools.options import bad_option
 
 Token = str | tuple[str, str]
 """A key or bearer token; or user and password."""
@@ -21,6 +22,23 @@ Auth = Credential | Mapping[str, Credential]
 
 _BEARER: Mapping[str, Any] = {"type": "http", "scheme": "bearer"}
 _BASIC: Mapping[str, Any] = {"type": "http", "scheme": "basic"}
+
+
+def refuse_bad_auth(auth: object) -> None:
+    """Raises PolicyError for what can be no credential, nor several by name."""
+    every = auth.items() if isinstance(auth, Mapping) else [("", auth)]
+    if auth is not None and not all(type(name) is str and _is_one(each) for name, each in every):
+        allowed = (
+            "a token, a pair of user and password, a function that gives one of these, a mapping of "
+            "the document's security schemes to these, or None"
+        )
+        raise bad_option("auth", auth, allowed)
+
+
+def _is_one(credential: object) -> bool:
+    if isinstance(credential, tuple):
+        return len(credential) == 2 and all(isinstance(part, str) for part in credential)
+    return isinstance(credential, str) or callable(credential)
 
 
 class Credentials:

@@ -13,18 +13,20 @@ import httpx
 from protocell.errors import PolicyError
 from protocell.tools.errors import ToolError, name_tool
 from protocell.tools.names import identifiers
-from protocell.tools.openapi_answer import answer_of
-from protocell.tools.openapi_auth import Auth, Credentials
+from protocell.tools.openapi_answer import Response, answer_of
+from protocell.tools.openapi_auth import Auth, Credentials, refuse_bad_auth
 from protocell.tools.openapi_client import Client
 from protocell.tools.openapi_operations import Operation, operations, server_url
-from protocell.tools.openapi_request import request_of
+from protocell.tools.openapi_request import Request, request_of
 from protocell.tools.openapi_schema import Document, list_of, map_of
 from protocell.tools.openapi_spec import Spec, is_url, load
+from protocell.tools.options import refuse_bad
 from protocell.tools.parameters import parameters_of
 from protocell.tools.tool import Answer, Call, Parameter, Tool
 
 ANSWER_BYTES = 256 * 1024 * 1024
 START_SECONDS = 30.0
+_GIVEN_UP = "the request was given up, and may still have its effect"
 
 
 class OpenApiSource:
@@ -51,6 +53,9 @@ class OpenApiSource:
         answer_bytes: int = ANSWER_BYTES,
     ) -> None:
         """Reads nothing yet. Raises PolicyError."""
+        refuse_bad(spec=spec, base_url=base_url, headers=headers, timeout=timeout)
+        refuse_bad(start_timeout=start_timeout, answer_bytes=answer_bytes)
+        refuse_bad_auth(auth)
         self.name = name
         self.changed: Callable[[], None] | None = None
         self._spec = spec
@@ -118,15 +123,22 @@ class OpenApiSource:
             request = request_of(operation, arguments)
             base = service.base_of(operation)
             await service.credentials.put_into(request, operation)
-            async with asyncio.timeout(self._timeout):
-                response = await self._here().send(base, request)
+            response = await self._sent(base, request, operation)
             return answer_of(response, parameters, arguments)
         except ToolError as error:
             name_tool(error, self.name, operation.name)
             raise
+
+    async def _sent(self, base: httpx.URL, request: Request, operation: Operation) -> Response:
+        clock = asyncio.timeout(self._timeout)
+        try:
+            async with clock:
+                return await self._here().send(base, request)
         except TimeoutError as error:
-            what = f"the service {self.name} did not answer in time"
-            raise ToolError(what, kind="timeout", tool=operation.name, server=self.name) from error
+            if not clock.expired():
+                raise
+            late = f"had not answered after {self._timeout:g} s; {_GIVEN_UP}"
+            raise ToolError(f"{self.name}/{operation.name} {late}", kind="timeout") from error
 
     def _here(self) -> Client:
         """The client of this event loop."""
@@ -151,13 +163,9 @@ class Service:
         if not operation.server:
             return self._base
         own = self._base.join(operation.server)
-        if (own.scheme, own.host, own.port) != (
-            self._base.scheme,
-            self._base.host,
-            self._base.port,
-        ):
+        if _origin(own) != _origin(self._base):
             raise ToolError(
-                f"this operation is at {own.host}, and only {self._base.host} may be called",
+                f"this operation is at {_origin(own)}, and only {_origin(self._base)} may be called",
                 kind="denied",
             )
         return own
@@ -185,6 +193,11 @@ def _tools(server: str, found: list[Operation], invoke: Invoke) -> tuple[Tool, .
             )
         )
     return tuple(made)
+
+
+def _origin(url: httpx.URL) -> str:
+    """Scheme, host and port, which httpx leaves out where it is the scheme's own."""
+    return f"{url.scheme}://{url.netloc.decode('ascii')}"
 
 
 def _checked_base(text: str) -> httpx.URL:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from protocell.errors import PolicyError
 
@@ -16,6 +16,15 @@ Predicate = Callable[[Mapping[str, Any]], "Decision | bool"]
 Rule = Decision | Predicate
 
 DECISIONS: tuple[Decision, ...] = get_args(Decision)
+
+
+class Verdict(NamedTuple):
+    """What rules come to; and of one that failed, how, which is for the caller's eyes: code inside is denied."""
+
+    decision: Decision
+    fault: str = ""
+    """As the end of a sentence about the rule."""
+    error: BaseException | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +53,12 @@ class Permission:
 
     def decide(self, arguments: Mapping[str, Any]) -> Decision:
         """What is to be done with a call with these arguments; a predicate that fails means deny."""
-        return max((_decision(rule, arguments) for rule in self.rules), key=DECISIONS.index)
+        return self.verdict(arguments).decision
+
+    def verdict(self, arguments: Mapping[str, Any]) -> Verdict:
+        """The same, and why, where a predicate has failed."""
+        verdicts = [_verdict(rule, arguments) for rule in self.rules]
+        return max(verdicts, key=lambda each: (DECISIONS.index(each.decision), each.fault != ""))
 
     def tightened(self, rule: Rule) -> Permission:
         """With one rule more: it can make this one stricter, never milder."""
@@ -54,13 +68,20 @@ class Permission:
 ALLOW = Permission()
 
 
-def _decision(rule: Rule, arguments: Mapping[str, Any]) -> Decision:
+def _verdict(rule: Rule, arguments: Mapping[str, Any]) -> Verdict:
     if not callable(rule):
-        return rule
+        return Verdict(rule)
     try:
-        said = rule(arguments)
-    except (Exception, SystemExit):  # noqa: BLE001 - the user's own; what cannot decide does not permit
-        return "deny"
+        said: Any = rule(arguments)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's own; what cannot decide does not permit
+        return Verdict("deny", f"failed ({type(error).__name__})", error)
     if isinstance(said, bool):
-        return "allow" if said else "deny"
-    return said if said in DECISIONS else "deny"
+        return Verdict("allow" if said else "deny")
+    if isinstance(said, str) and said in DECISIONS:
+        return Verdict(said)
+    is_word = isinstance(said, str) and len(said) <= _MOST_CHARACTERS  # and no argument, in the log
+    what = repr(said) if is_word else type(said).__name__
+    return Verdict("deny", f"returned {what}; allowed are {', '.join(DECISIONS)}, True and False")
+
+
+_MOST_CHARACTERS = 20  # of a word that was meant to be one of these

@@ -62,7 +62,8 @@ class Recording:
             self._tools.update(tools)
             for call in calls:
                 size = len(call.body or b"")
-                fits = size <= self.room
+                # What was kept from the code is not to be had from a file either.
+                fits = size <= self.room and call.outcome != "withheld"
                 self.room -= size if fits else 0
                 self._calls.append(call if fits else replace(call, body=None))
 
@@ -244,7 +245,7 @@ _OF_A_CALL: _Shape = {
     **dict.fromkeys(("number", "argument_bytes", "result_bytes"), (int,)),
     **dict.fromkeys(("argument_tokens", "result_tokens"), (int, None)),
     **dict.fromkeys(("seconds", "asked_seconds"), (int, float)),
-    **dict.fromkeys(("served", "raw"), (bool,)),
+    **dict.fromkeys(("served", "raw", "ran"), (bool,)),
     "arguments": (dict,),
     "approved_arguments": (dict, None),
     "outcome": get_args(CallOutcome),

@@ -2,7 +2,8 @@
 
 Tools are named by patterns: ``server/name``, ``server.identifier``, or the name or identifier alone, with ``*``,
 ``?`` and ``[...]`` as in file names. A name without these has to fit some tool, once at least: a rule that was
-meant to forbid something, and is misspelled, must not be silent. What a server no longer lists later is no error.
+meant to forbid something, and is misspelled, must not be silent. In budgets and for the log's redaction, which are
+for tools that are there, globs have to as well. What a server no longer lists later is no error.
 """
 
 from __future__ import annotations
@@ -25,10 +26,12 @@ Pattern = str | Callable[[Tool], bool]
 class Patterns:
     """Several of them, in order."""
 
-    def __init__(self, patterns: Iterable[Pattern]) -> None:
+    def __init__(self, patterns: Iterable[Pattern], *, strict_for: str = "") -> None:
+        """``strict_for``: the setting that they are in, if globs in it have to fit some tool too."""
         self._patterns = tuple(patterns)
-        self._exact = {each for each in self._patterns if isinstance(each, str) and _is_exact(each)}
-        self._unseen = set(self._exact)
+        self._setting = strict_for and f"{strict_for}: "
+        texts = {each for each in self._patterns if isinstance(each, str)}
+        self._unseen = {each for each in texts if strict_for or is_exact(each)}
 
     def check(self, tools: Sequence[Tool], missing: Collection[str] = ()) -> None:
         """Refuses a name that fits nothing here, and never did, nor can be of a server that is missing.
@@ -38,13 +41,16 @@ class Patterns:
         """
         names = {name for tool in tools for name in _names(tool)}
         self._unseen -= names
+        self._unseen -= {
+            each for each in self._unseen if any(fnmatchcase(name, each) for name in names)
+        }
         here = {tool.server for tool in tools}
         for name in sorted(self._unseen):
-            if missing and _may_be_elsewhere(name, here, missing):
+            if missing and may_be_elsewhere(name, here, missing):
                 continue
             near = difflib.get_close_matches(name, names, n=3)
             hint = f"the nearest are {', '.join(near)}" if near else f"there are {len(tools)} tools"
-            raise PolicyError(f"no tool is called {name!r}; {hint}")
+            raise PolicyError(f"{self._setting}no tool is called {name!r}; {hint}")
 
     def best(self, tool: Tool) -> list[Pattern]:
         """Those that count for a tool: an exact name, else the globs that say most of its name."""
@@ -146,9 +152,12 @@ def refuse_bad_identifier(name: str) -> None:
         raise PolicyError(f"{name!r} is no name that a function can have in Python")
 
 
-def _may_be_elsewhere(name: str, here: Collection[str], missing: Collection[str]) -> bool:
+def may_be_elsewhere(name: str, here: Collection[str], missing: Collection[str]) -> bool:
+    """Whether a name or glob may be that of a tool of a server that is missing."""
     server, slash, _ = name.partition("/")
-    return server in missing if slash else name.partition(".")[0] not in here
+    if slash:
+        return any(each == server or fnmatchcase(each, server) for each in missing)
+    return bool(missing) and name.partition(".")[0] not in here
 
 
 def _names(tool: Tool) -> tuple[str, ...]:
@@ -158,7 +167,7 @@ def _names(tool: Tool) -> tuple[str, ...]:
 def _fits(pattern: Pattern, tool: Tool) -> bool:
     if callable(pattern):
         return pattern(tool)
-    if _is_exact(pattern):
+    if is_exact(pattern):
         return pattern in _names(tool)
     return any(fnmatchcase(name, pattern) for name in _names(tool))
 
@@ -167,10 +176,11 @@ def _said(pattern: Pattern) -> int:
     """How much of a name it says: ``delete_*`` more than ``*``, whatever comes first; a name, all."""
     if callable(pattern):
         return 0
-    return 10_000 if _is_exact(pattern) else len(re.sub(r"\[[^]]*\]|[*?]", "", pattern))
+    return 10_000 if is_exact(pattern) else len(re.sub(r"\[[^]]*\]|[*?]", "", pattern))
 
 
-def _is_exact(pattern: str) -> bool:
+def is_exact(pattern: str) -> bool:
+    """Whether it is a name, and no glob."""
     return not any(character in pattern for character in "*?[")
 
 

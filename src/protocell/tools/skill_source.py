@@ -13,7 +13,7 @@ from typing import Any
 
 from protocell.errors import FileError, PolicyError
 from protocell.tools.access import Tools
-from protocell.tools.approval import Approval, ApprovalRequest, Approve
+from protocell.tools.approval import Approval, ApprovalRequest, Approve, Said
 from protocell.tools.errors import ToolError
 from protocell.tools.permission import ALLOW
 from protocell.tools.skill_text import About, about_of, check_name, check_source
@@ -191,7 +191,7 @@ class _Approving:
         self._skills = skills
         self._approve = approve
 
-    def __call__(self, request: ApprovalRequest) -> Approval | bool | Awaitable[Approval | bool]:
+    def __call__(self, request: ApprovalRequest) -> Said | Awaitable[Said]:
         if request.tool == f"{SPACE}/{SAVE}" and self._skills.consent is not None:
             return self._skills.consent(self._request(request.arguments))
         if self._approve is None:

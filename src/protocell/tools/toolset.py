@@ -13,7 +13,7 @@ from protocell.errors import UnsupportedError
 from protocell.tools import selection
 from protocell.tools.errors import ToolError
 from protocell.tools.names import server_name
-from protocell.tools.options import McpOptions, OpenApiOptions, refuse_unknown
+from protocell.tools.options import McpOptions, OpenApiOptions, refuse_bad, refuse_unknown
 from protocell.tools.permission import Permission, Rule
 from protocell.tools.selection import Pattern, Patterns
 from protocell.tools.supply import Found, Supply, listed, refuse_equal_names
@@ -75,6 +75,9 @@ class Toolset:
         """
         home: Any = _loaded("mcp_source")  # with the SDK
         refuse_unknown("mcp", options, McpOptions)
+        refuse_bad(
+            target=target, name=name
+        )  # before a name is made of it; the rest is the source's
         return cls._on(Supply(home.McpSource(name or server_name(target), target, **options)))
 
     @classmethod
@@ -91,6 +94,7 @@ class Toolset:
         """
         home: Any = _loaded("openapi_source")  # with httpx
         refuse_unknown("openapi", options, OpenApiOptions)
+        refuse_bad(spec=spec, name=name)
         called = name or server_name(spec if isinstance(spec, str) else "service")
         return cls._on(Supply(home.OpenApiSource(called, spec, **options)))
 

@@ -134,15 +134,16 @@ def _by_name(tool: Tool, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], 
         elif name in named:
             found.append(Problem((name,), "is given twice"))
         elif given not in names and not is_open:
-            found.append(_unknown(given, names))
+            found.append(_unknown(given, names, tool.parameters))
         else:
             named[name] = value
     return named, found
 
 
-def _unknown(given: str, names: Iterable[str]) -> Problem:
+def _unknown(given: str, names: Mapping[str, str], parameters: Iterable[Parameter]) -> Problem:
     near = difflib.get_close_matches(given[:_MOST_CHARACTERS_OF_A_NAME], names, 1, 0.7)
-    hint = f", did you mean {near[0]}?" if near else ""
+    meant = [each.identifier for each in parameters if near and each.name == names[near[0]]]
+    hint = f", did you mean {meant[0]}?" if meant else ""
     return Problem((given[:_MOST_CHARACTERS_OF_A_NAME],), f"is no parameter{hint}")
 
 

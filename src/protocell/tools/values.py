@@ -1,10 +1,11 @@
 """What an MCP tool gave, turned into the value that the code wants: no envelope around it.
 
 Structured content first, and of ``{"result": x}`` the x, where that is all that it can have; else the
-content blocks. One text that is a JSON object or array is parsed; a JSON number or word stays text, since
-a tool that gives names would else give a number for "007" and None for "null". Python's own notation is
-never guessed. Several texts that are all JSON are a list, as older servers send lists; others are joined
-by newlines. Pictures, sounds and resources are typed objects; beside text they make a list, in order.
+content blocks. One text that is a JSON object or array is parsed, and so is such an x, unless the output
+schema says that it is text; a JSON number or word stays text, since a tool that gives names would else give
+a number for "007" and None for "null". Python's own notation is never guessed. Several texts that are all
+JSON are a list, as older servers send lists; others are joined by newlines. Pictures, sounds and resources
+are typed objects; beside text they make a list, in order.
 """
 
 from __future__ import annotations
@@ -139,9 +140,26 @@ def _has_only_a_result(schema: Mapping[str, Any]) -> bool:
 
 def _unwrapped(structured: Any, schema: Mapping[str, Any] | None) -> Any:
     lone = isinstance(structured, Mapping) and list(structured) == ["result"]
-    return (
-        structured["result"] if lone and (not schema or _has_only_a_result(schema)) else structured
-    )
+    if not lone or (schema and not _has_only_a_result(schema)):
+        return structured
+    value = structured["result"]
+    is_parsed = isinstance(value, str) and not _may_be_text(value_schema(schema))
+    return text_value(value) if is_parsed else value
+
+
+def _may_be_text(schema: Any) -> bool:
+    """Whether a schema says that a text is what is meant."""
+    if not isinstance(schema, Mapping):
+        return False
+    kinds, values = schema.get("type"), schema.get("enum", [schema.get("const")])
+    if kinds == "string" or (isinstance(kinds, list) and "string" in kinds):
+        return True
+    if "$ref" in schema:  # which is not followed here: what it promises is what came
+        return True
+    if isinstance(values, list) and any(isinstance(value, str) for value in values):
+        return True
+    options = [schema.get(word) for word in ("anyOf", "oneOf", "allOf")]
+    return any(_may_be_text(each) for some in options if isinstance(some, list) for each in some)
 
 
 def _of_texts(texts: Sequence[str]) -> Any:

@@ -77,7 +77,7 @@ class Interpreter:
         self._main = ModuleType("__main__")
         self._namespace = vars(self._main)
         self._offered = Offered(self._namespace)
-        self._reader = Reader(self._offered.is_untouched, self._offered.means_something)
+        self._reader = Reader(self._offered)
         self._cells = self._make_cells()
         self._context = contextvars.copy_context()
         self._loop = self._make_loop()

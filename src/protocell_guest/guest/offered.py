@@ -5,7 +5,10 @@ from __future__ import annotations
 import builtins
 from typing import TYPE_CHECKING, Any
 
-from protocell_guest.guest.tool_spaces import is_as_made
+from protocell_guest.code_calls import Names
+from protocell_guest.guest.late_names import may_appear
+from protocell_guest.guest.skill_shelf import Package
+from protocell_guest.guest.tool_spaces import is_as_made, would_import
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +19,7 @@ globals()["__builtins__"] = dict(vars(builtins))
 _MISSING = object()
 
 
-class Offered:
+class Offered(Names):
     """What was put into one namespace for the code."""
 
     def __init__(self, namespace: dict[str, Any]) -> None:
@@ -35,11 +38,19 @@ class Offered:
             else:
                 self._namespace.pop(name, None)
 
-    def means_something(self, name: str) -> bool:
-        """Whether code that begins now would find anything under this name."""
-        return name in self._namespace or hasattr(builtins, name)
-
-    def is_untouched(self, name: str) -> bool:
-        """Whether it would find what it was offered, as it was offered."""
+    def is_ours(self, name: str) -> bool:
+        """Whether code that begins now would find what it was offered, as it was offered."""
         thing = self.names.get(name, _MISSING)
-        return self._namespace.get(name) is thing and is_as_made(thing)
+        if self._namespace.get(name) is not thing:
+            return False
+        return thing.is_as_made() if type(thing) is Package else is_as_made(thing)
+
+    def is_known(self, name: str) -> bool:
+        """Whether it would find anything, or may by then."""
+        is_there = name in self._namespace or hasattr(builtins, name)
+        return is_there or may_appear(self._namespace, name)
+
+    def is_imported(self, name: str) -> bool:
+        """Whether an import would give it what it was offered under the name."""
+        thing = self.names.get(name)
+        return thing.is_imported() if type(thing) is Package else would_import(name)

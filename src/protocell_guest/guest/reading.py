@@ -1,6 +1,6 @@
 """Code is looked at before it runs: made readable where it is not, and searched for calls of tools that must fail.
 
-Code that parses is not touched, and costs one look for names of tools where there are any. Code that does not parse
+Code that parses is not touched, and costs one look at its names where there are any tools. Code that does not parse
 has taken off it what models put around code, if it parses then; lines keep their numbers, and what was done is told
 as a warning. A call that cannot work and is surely reached ends the code before anything of it has run, so that
 nothing of it has to be undone or repeated; one that is perhaps reached is worth a warning.
@@ -9,10 +9,9 @@ nothing of it has to be undone or repeated; one that is perhaps reached is worth
 from __future__ import annotations
 
 import builtins
-import re
 from typing import TYPE_CHECKING, Any
 
-from protocell_guest.code_calls import CALL_TOOL, Checker, Problem, report
+from protocell_guest.code_calls import Checker, Names, Problem, report
 from protocell_guest.code_text import advice, bare, readable
 from protocell_guest.guest.clipping import clip
 from protocell_guest.guest.tool_errors import error_of
@@ -31,34 +30,21 @@ MOST_CHARACTERS = 200_000
 """Longer code is not looked at, only run."""
 _MOST_WARNING_BYTES = 900
 _NOTHING_HAS_RUN = "nothing has run, because this would have failed:\n"
-_WORD = re.compile(r"[^\W\d]\w*")
 
 
 class Reader:
-    """Reads the cells of one interpreter.
+    """Reads the cells of one interpreter; ``names`` says what names mean there."""
 
-    ``is_ours`` says of a name whether it means what the code was offered under it, ``is_known`` whether it means
-    anything.
-    """
-
-    def __init__(
-        self,
-        is_ours: Callable[[str], bool] | None = None,
-        is_known: Callable[[str], bool] | None = None,
-    ) -> None:
+    def __init__(self, names: Names | None = None) -> None:
         self.warnings: list[str] = []
         """What is to be said about the cell that was read last, a sentence or two each."""
-        self._is_ours, self._is_known = is_ours, is_known
+        self._names = names
         self._cards: Sequence[Mapping[str, Any]] = ()
-        self._names: frozenset[str] = frozenset()
         self._checker: Checker | None = None
 
     def know(self, cards: Sequence[Mapping[str, Any]]) -> None:
         """These are the tools from now on."""
         self._cards, self._checker = cards, None
-        spaces = {card["space"] for card in cards}
-        flat = {card["name"] for card in cards if card["flat"]}
-        self._names = frozenset(spaces | flat | {CALL_TOOL}) if cards else frozenset()
 
     def read(self, code: str, parse: Parse) -> tuple[str, Module]:
         """The text that is meant, and its syntax tree.
@@ -94,9 +80,7 @@ class Reader:
         raise _explained(code, parse, error) from None
 
     def _look_for_calls(self, tree: Module, code: str) -> None:
-        if not self._names or len(code) > MOST_CHARACTERS:
-            return
-        if self._names.isdisjoint(_WORD.findall(code)):
+        if not self._cards or len(code) > MOST_CHARACTERS:
             return
         lines = code.replace("\r\n", "\n").replace("\r", "\n")
         problems = self._problems(tree, lines)
@@ -110,7 +94,7 @@ class Reader:
         try:
             if self._checker is None:
                 self._checker = Checker(self._cards)
-            return self._checker.problems(tree, code, self._is_ours, self._is_known)
+            return self._checker.problems(tree, code, self._names)
         except Exception:  # noqa: BLE001  (the code has replaced what this is made with; the calls themselves will say it)
             return []
 

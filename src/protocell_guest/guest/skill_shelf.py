@@ -19,7 +19,7 @@ import linecache
 import sys
 from _thread import RLock
 from importlib.machinery import ModuleSpec
-from importlib.util import module_from_spec
+from importlib.util import find_spec, module_from_spec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -170,6 +170,18 @@ class Package(ModuleType):
         # Who imports skills.totals has it set here as a module, which would hide the function.
         if not (isinstance(value, ModuleType) and name in self._shelf):
             super().__setattr__(name, value)
+
+    def is_as_made(self) -> bool:
+        """Whether the code has given it no attributes."""
+        own = {*vars(self)} - {"_shelf", "save"}
+        return all(name.startswith("__") for name in own)
+
+    def is_imported(self) -> bool:
+        """Whether an import of its name gives it, and no module that is on the path."""
+        if SPACE in _modules:
+            return _modules[SPACE] is self
+        spec = find_spec(SPACE)
+        return spec is not None and spec.loader is self._shelf
 
     def __dir__(self) -> list[str]:
         return [*self._shelf.names(), *(["save"] if "save" in vars(self) else [])]

@@ -38,6 +38,7 @@ globals()["__builtins__"] = dict(vars(builtins))
 
 _CHUNK = 1 << 18
 _MOMENT_MILLISECONDS = 50
+_MOST_NAME_CHARACTERS = 300
 _ENDED = "the execution that tools could be called from has ended"
 _UNNAMED = "arguments have names: hand over a dict whose keys are text"
 _FORKED = (
@@ -141,10 +142,12 @@ class Line:
         try:
             parcel = values.pack({"tool": tool, "arguments": arguments, "raw": raw})
         except values.UnfitError as error:
-            raise error_of({"kind": "validation", "message": str(error), "tool": tool}) from None
+            message = _unfit(tool, arguments, error)
+            raise error_of({"kind": "validation", "message": message, "tool": tool}) from None
         message = self._too_much(parcel)
-        if message:
-            raise error_of({"kind": "budget", "message": message, "tool": tool})
+        if message:  # which the host has to hear of: a call that was tried belongs in its log
+            told = {"tool": tool[:_MOST_NAME_CHARACTERS], "arguments": {}, "raw": raw}
+            return values.pack({**told, "too_large": message})
         return parcel
 
     def _too_much(self, parcel: Parcel) -> str:
@@ -274,3 +277,13 @@ class Line:
         with contextlib.suppress(OSError):  # the host has closed its end
             self._line.shutdown(socket.SHUT_RDWR)
         self._replies.end(_ENDED)
+
+
+def _unfit(tool: str, arguments: dict[str, Any], error: values.UnfitError) -> str:
+    """Which argument of which tool it is that cannot be sent."""
+    path = error.path.removeprefix("['arguments']")
+    for name in arguments:
+        if path.startswith(f"[{name!r}]"):
+            place = path.removeprefix(f"[{name!r}]")
+            return f"{tool}: {name}{place} cannot be sent: {error.message}"
+    return f"{tool}: the arguments cannot be sent: {error.message}"

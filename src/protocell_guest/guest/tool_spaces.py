@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 globals()["__builtins__"] = dict(vars(builtins))
 
 _modules: dict[str, Any] = sys.modules
+_OWN = ("_cards", "_made")
 _MOST_TOLD = 400
 _MOST_CHARACTERS = 160
 """Of the line of one tool in ``help()``."""
@@ -117,9 +118,15 @@ class Namespace:
             return self.__loader__.function({**any_card, **own})
         if card is None:
             raise AttributeError(_unknown(self.__name__, name, self._cards), name=name, obj=self)
-        function = self.__loader__.function(card)
-        self.__dict__[name] = self._made[name] = function
-        return function
+        return self.__dict__.setdefault(name, self._function(name))
+
+    def _function(self, name: str) -> Any:
+        """The one function of a tool, whatever the code has put in its place."""
+        if name in _OWN:
+            return self.__loader__.function(self._cards[name])
+        if name not in self._made:
+            self._made[name] = self.__loader__.function(self._cards[name])
+        return self._made[name]
 
     def __dir__(self) -> list[str]:
         return sorted(name for name in self._cards if name != ANY_NAME)
@@ -160,10 +167,7 @@ Namespace.__module__ = "__main__"
 
 
 def is_as_made(thing: object) -> bool:
-    """Whether it is a function, or a namespace of tools that has got no attributes of the code's.
-
-    The package of the skills is neither: its functions are not called as tools are.
-    """
+    """Whether it is a function, or a namespace of tools that has got no attributes of the code's."""
     if type(thing) is not Namespace:
         return callable(thing)
     made = thing._made

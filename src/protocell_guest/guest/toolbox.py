@@ -12,14 +12,14 @@ import inspect
 import sys
 from typing import TYPE_CHECKING, Any
 
-from protocell_guest.card_index import takes_no_dict, takes_other_names
+from protocell_guest.card_index import by_position, may_be_first, takes_other_names, too_many
 from protocell_guest.guest import tool_pages, tool_search
 from protocell_guest.guest.skill_saving import TOOL as SAVE_SKILL
 from protocell_guest.guest.skill_saving import saver
 from protocell_guest.guest.tool_calls import perform
 from protocell_guest.guest.tool_errors import NAMES, error_of
 from protocell_guest.guest.tool_line import Line
-from protocell_guest.guest.tool_spaces import Spaces
+from protocell_guest.guest.tool_spaces import Namespace, Spaces
 from protocell_guest.skill_terms import SPACE
 
 if TYPE_CHECKING:
@@ -84,20 +84,28 @@ class Toolbox:
     def names(self) -> dict[str, Any]:
         """What the code is to find."""
         spaces: dict[str, dict[str, Card]] = {}
-        found: dict[str, Any] = {**NAMES, "call_tool": self._call_tool}
+        found: dict[str, Any] = {**NAMES, "call_tool": self._call_tool()}
         for card in self._cards.values():
             spaces.setdefault(card["space"], {})[card["name"]] = card
-            if card["flat"]:
-                found[card["name"]] = self.function(card)
         found |= tool_search.names(list(self._cards.values()))
         found |= tool_pages.names(self._begin, _bound, self._cards)
         if self._shelf is not None:
             spaces.pop(SPACE, None)  # the shelf has a package of that name
-        found |= self._spaces.put(spaces)
+        found |= self._short(self._spaces.put(spaces))
         self.offered = found | self._skills()
         if self._shelf is not None:
             self._shelf.offer(self.offered)
         return self.offered
+
+    def _short(self, spaces: Mapping[str, Namespace]) -> dict[str, Any]:
+        """The namespaces, and the same functions without theirs where that says which is meant.
+
+        Pickled, a function is found by the name that it has in its namespace: in another process it
+        says what calls a tool, and what does not.
+        """
+        flat = [card for card in self._cards.values() if card["flat"] and card["space"] in spaces]
+        short = {card["name"]: spaces[card["space"]]._function(card["name"]) for card in flat}
+        return {**short, **spaces}
 
     def _skills(self) -> dict[str, Any]:
         """Functions in this process, and the one that asks the host to keep another."""
@@ -142,17 +150,23 @@ class Toolbox:
         """Call it with what the code gave."""
         return self._perform(card["id"], _bound(card, args, kwargs), caller, raw=raw)
 
-    def _call_tool(self, tool: str, arguments: dict[str, Any] | None = None, /, **more: Any) -> Any:
-        """Call a tool by ``"server/name"``, with its arguments as a dict or by name."""
-        if not isinstance(tool, str):
-            raise error_of({"kind": "validation", "message": _NO_NAME})
-        given = {**(arguments or {}), **more}
-        server, _, name = tool.partition("/")
-        if self._shelf is not None and server == SPACE and name in self._shelf:
-            return self._shelf.function(name)(**given)
-        card = self._cards.get(tool)
-        bound = given if card is None else _bound(card, (), given)
-        return self._perform(tool, bound, sys._getframe(1))
+    def _call_tool(self) -> Callable[..., Any]:
+        """The function for all tools; none of a class, so that its help says nothing of this one."""
+
+        def call_tool(tool: str, arguments: dict[str, Any] | None = None, /, **more: Any) -> Any:
+            """Call a tool by ``"server/name"``, with its arguments as a dict or by name."""
+            if not isinstance(tool, str):
+                raise error_of({"kind": "validation", "message": _NO_NAME})
+            given = {**(arguments or {}), **more}
+            server, _, name = tool.partition("/")
+            if self._shelf is not None and server == SPACE and name in self._shelf:
+                return self._shelf.function(name)(**given)
+            card = self._cards.get(tool)
+            bound = given if card is None else _bound(card, (), given)
+            return self._perform(tool, bound, sys._getframe(1))
+
+        call_tool.__module__, call_tool.__qualname__ = "__main__", call_tool.__name__
+        return call_tool
 
     def _perform(
         self, tool: str, arguments: dict[str, Any], caller: FrameType, *, raw: bool = False
@@ -197,13 +211,14 @@ def _bound(card: Card, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict
         args, kwargs = (), one
     bound: dict[str, Any] = {}
     rest = list(args)
+    for each in by_position(card):
+        if rest:
+            bound[each["name"]] = rest.pop(0)
     for each in parameters:
         if each["kind"] == "variadic" and rest:
             bound[each["name"]], rest = rest, []
-        elif rest and each["kind"] in ("normal", "positional_only"):
-            bound[each["name"]] = rest.pop(0)
     if rest:
-        raise _misfit(card, f"takes {len(parameters)} arguments, {len(args)} were given")
+        raise _misfit(card, too_many(card, len(args)))
     for key, value in kwargs.items():
         name = names.get(key, key)
         if name in bound:
@@ -218,9 +233,8 @@ def _is_all_of_them(card: Card, known: set[str], given: dict[Any, Any]) -> bool:
     if known.issuperset(given):
         return bool(given) or not parameters
     # Names that the card does not know are some, where it cannot be the first.
-    cannot_be_first = not parameters or takes_no_dict(parameters[0])
     are_names = all(isinstance(name, str) for name in given)
-    return cannot_be_first and are_names and takes_other_names(card)
+    return not may_be_first(card) and are_names and takes_other_names(card)
 
 
 def _misfit(card: Card, what: str) -> Exception:

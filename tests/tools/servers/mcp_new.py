@@ -137,6 +137,20 @@ async def steps(count: int, context: Context[Any, Any]) -> int:
 
 
 @server.tool()
+async def begin(context: Context[Any, Any]) -> str:
+    """Begin, and come to no end."""
+    await context.report_progress(1, 2, "begun")
+    await asyncio.Event().wait()
+    return "never"
+
+
+@server.tool()
+async def ask_at_once(context: Context[Any, Any]) -> str:
+    """Ask in the middle of the call, as servers of older protocols do."""
+    return (await context.elicit("Which size?", Size)).action
+
+
+@server.tool()
 async def wait(started: str, cancelled: str) -> str:
     """Wait for ever; tell by files that it started, and that it was cancelled."""
     touch(started)
