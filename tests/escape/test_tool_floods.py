@@ -34,13 +34,17 @@ async def stay(note: str = "") -> None:
 async def large() -> str:
     return "x" * (8 << 20)
 
+async def late() -> str:
+    await asyncio.sleep(0.1)  # what a service takes: so long all others can begin
+    return "x" * (8 << 20)
+
 def block() -> None:
     over.wait(60)
 
 def add(a: int, b: int) -> int:
     return a + b
 
-toolset = Toolset.of(begin, order, stay, large, block, add, name="shop")
+toolset = Toolset.of(begin, order, stay, large, late, block, add, name="shop")
 policy = Policy(environment=Environment(ready=0), limits=Limits(wall_seconds=60, memory_bytes="512M"))
 
 def sandbox(**limits):
@@ -147,6 +151,17 @@ except TimeoutError: pass
 line.settimeout(2)
 try:
     for number in range(2, 140): line.sendall(request(number, "shop/large"))
+    time.sleep(3)
+except TimeoutError: pass
+""",
+    ),
+    "large answers that come late and that nobody reads": (
+        256,
+        _BEGIN
+        + """
+line.settimeout(2)
+try:
+    for number in range(2, 140): line.sendall(request(number, "shop/late"))
     time.sleep(3)
 except TimeoutError: pass
 """,

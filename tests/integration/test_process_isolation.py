@@ -299,10 +299,14 @@ sorted(name for name in sys.modules
 
     assert [name for name in found if not name.startswith("protocell_guest.guest")] == [
         "protocell_guest.card_index",
-        *(f"protocell_guest.code_{name}" for name in ("calls", "names", "reach", "text")),
+        *(
+            f"protocell_guest.code_{name}"
+            for name in ("arguments", "calls", "names", "reach", "text")
+        ),
         "protocell_guest.content",
         "protocell_guest.foreign",
         "protocell_guest.forms",
+        "protocell_guest.page_signs",
         "protocell_guest.parcels",
         "protocell_guest.plan",
         "protocell_guest.process_runner",

@@ -158,7 +158,7 @@ DEAF = {
         """,
     "compression": """
         import lzma
-        lzma.compress(os.urandom(1 << 25), preset=9 | lzma.PRESET_EXTREME)
+        lzma.compress(os.urandom(1 << 23), preset=9 | lzma.PRESET_EXTREME)
         """,
     "a sum in C": "sum(iter(int, 1))",
     "a repeat in C": """

@@ -5,6 +5,9 @@ Theory of operation
 Whoever has an answer sends a frame of it, and stands in line again: a large answer takes turns with all others.  An
 answer that nobody waits for any more ends between two frames; within one it would spoil all that comes after it.
 Where the code does not read, whoever sends waits, and what was to be sent is held by it, not copied here.
+
+How large an answer gets is known when it is there, and then it is too late.  So each call that is begun counts as
+large as the largest answer of its tool so far, and as a middling one before there is any.
 """
 
 from __future__ import annotations
@@ -12,33 +15,54 @@ from __future__ import annotations
 import asyncio
 import socket
 
-from protocell_guest.parcels import Parcel
+from protocell_guest.parcels import VALUE, Parcel
 
-_MOST_BYTES = 64 << 20  # that wait behind the largest answer; beyond that no further call is begun
+_MOST_BYTES = (
+    64 << 20
+)  # beside the largest answer that is here; beyond that no further call is begun
+_UNKNOWN_BYTES = 4 << 20  # that a tool is taken to give which has given nothing yet
 
 
 class Answers:
     """Used in one event loop."""
 
-    def __init__(self, line: socket.socket) -> None:
+    def __init__(self, line: socket.socket, largest: dict[str, int]) -> None:
+        """``largest``: bytes of the largest answer so far of each tool; written to."""
         self._line = line
+        self._largest = largest
         self._turn = asyncio.Lock()
         self._going: set[int] = set()
         self._held: dict[int, int] = {}  # bytes of each answer that is here, withdrawn or not
-        self._are_few = asyncio.Event()
-        self._are_few.set()
+        self._awaited: dict[int, tuple[str, int]] = {}  # tool, and bytes that may come
+        self._has_changed = asyncio.Event()
 
-    async def read_out(self) -> None:
-        """Until the code has read most of what it was answered."""
-        while not self._are_few.is_set():
-            await self._are_few.wait()
+    async def room(self, number: int, tool: str) -> None:
+        """Until the answer to this call may come; ``send`` or ``leave`` ends what is kept free for it."""
+        while not self._fits(expected := self._largest.get(tool, _UNKNOWN_BYTES)):
+            self._has_changed.clear()
+            await self._has_changed.wait()
+        self._awaited[number] = tool, expected
+
+    def leave(self, number: int) -> None:
+        """No answer to this call will come."""
+        self._awaited.pop(number, None)
+        self._has_changed.set()
+
+    def _fits(self, expected: int) -> bool:
+        # But for the largest one: while it is read, what is small goes on.
+        here = sum(self._held.values()) - max(self._held.values(), default=0)
+        awaited = sum(size for _, size in self._awaited.values())
+        return here + (awaited + expected if awaited else 0) <= _MOST_BYTES
 
     async def send(self, number: int, kind: bytes, parcel: Parcel) -> None:
         """Send the answer to the call of this number, if there is still somebody who reads."""
         loop = asyncio.get_running_loop()
+        tool, _ = self._awaited.pop(number)
+        if kind == VALUE:  # of an error the tool may be anything that the code has made up
+            self._largest[tool] = max(len(parcel), self._largest.get(tool, 0))
+        self._has_changed.set()
         self._going.add(number)
         self._held[number] = len(parcel)
-        self._weigh()
         try:
             for frame in parcel.frames(number, kind):
                 async with self._turn:
@@ -50,14 +74,7 @@ class Answers:
         finally:
             self._going.discard(number)
             del self._held[number]
-            self._weigh()
-
-    def _weigh(self) -> None:
-        # But for the largest one: while it is read, what is small goes on.
-        if sum(self._held.values()) - max(self._held.values(), default=0) > _MOST_BYTES:
-            self._are_few.clear()
-        else:
-            self._are_few.set()
+            self._has_changed.set()
 
     def withdraw(self, number: int) -> bool:
         """Send no more of this answer; False if none of it was to be sent yet."""

@@ -67,7 +67,7 @@ class Counter:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._slots = asyncio.Semaphore(self._limits.at_once)
         self._weight = 0  # of the arguments of all tasks
-        self._answers = Answers(self._line)
+        self._answers = Answers(self._line, desk.largest_answers)
         self._room = asyncio.Event()
         self._away = Clock()  # of the code: with a tool, with a person, in the queue
         self._ended = Bell()
@@ -186,8 +186,11 @@ class Counter:
     async def _perform(self, request: CallRequest) -> None:
         work = Work(self, request)
         try:
-            await self._answers.read_out()
+            await self._answers.room(request.number, request.tool)
             kind, body = await self._answer(work)
+        except BaseException:
+            self._answers.leave(request.number)
+            raise
         finally:
             self._ledger.enter(work.record(self._ledger))
         await self._answers.send(request.number, kind, body)

@@ -66,6 +66,8 @@ class Desk:
         # Apart: a function that waits for an answer has a thread of the others until it is there.
         self._asking = ThreadPoolExecutor(tools.limits.at_once, "protocell question")
         self.budgets = tools.budgets
+        self.largest_answers: dict[str, int] = {}
+        """In bytes, of each tool that has given one."""
         self._budgeted = Patterns(tools.budgets, strict_for="budgets")
         self.hooks = Hooks(tools, self.in_thread)
         for pool in (self._threads, self._asking):
