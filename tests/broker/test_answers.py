@@ -40,6 +40,34 @@ def test_of_a_tool_that_has_not_answered_sixteen_calls_begin(
     assert asyncio.run(begun(answers, range(20))) == [True] * 16 + [False] * 4
 
 
+def test_calls_of_a_slow_tool_begin_without_its_answers(
+    ends: tuple[socket.socket, socket.socket],
+):
+    async def session() -> dict[str, int]:
+        largest: dict[str, int] = {}
+        answers = Answers(ends[0], largest)
+        begin = [answers.room(number, "shop/person") for number in range(1_000)]
+        await asyncio.wait_for(asyncio.gather(*begin), 60)
+        return largest
+
+    assert asyncio.run(session()) == {"shop/person": 0}
+
+
+def test_a_slow_tool_that_turns_out_to_give_much_goes_on_one_at_a_time(
+    ends: tuple[socket.socket, socket.socket],
+):
+    async def session() -> list[bool]:
+        answers = Answers(ends[0], {"shop/large": 0})  # slow so far
+        for number in range(3):
+            await answers.room(number, "shop/large")
+        reading = asyncio.ensure_future(read(ends[1]))
+        await answers.send(2, VALUE, Parcel(bytes(100 * MIB)))
+        reading.cancel()
+        return await begun(answers, range(3, 4), "shop/large")
+
+    assert asyncio.run(session()) == [False]
+
+
 def test_a_small_answer_makes_room_for_all(ends: tuple[socket.socket, socket.socket]):
     async def session() -> list[bool]:
         answers = Answers(ends[0], {})

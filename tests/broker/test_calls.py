@@ -96,15 +96,19 @@ result = asyncio.run(main())
     assert run(session, code)["result"] == [1, 2, 3, 4, 5, 7, 8, "9", 2]
 
 
-def test_calls_of_tasks_and_of_threads_overlap_on_the_host(open_line: Open):
+# More than begin at once while nobody knows how large their answers are.
+@pytest.mark.parametrize("count", [8, 40])
+def test_calls_of_tasks_and_of_threads_overlap_on_the_host(open_line: Open, count: int):
     meet = open_line().tools["meet"]
 
     async def all_of_them() -> Any:
-        return await asyncio.gather(*[meet(number, 8) for number in range(8)])
+        return await asyncio.gather(*[meet(number, count) for number in range(count)])
 
-    assert asyncio.run(all_of_them()) == list(range(8))
-    with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(lambda number: meet(number, 8), range(8))) == list(range(8))
+    assert asyncio.run(all_of_them()) == list(range(count))
+    with ThreadPoolExecutor(count) as pool:
+        assert list(pool.map(lambda number: meet(number, count), range(count))) == list(
+            range(count)
+        )
 
 
 def test_a_call_that_nobody_can_await_is_made_at_once(open_line: Open):

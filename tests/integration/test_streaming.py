@@ -138,6 +138,10 @@ def test_text_and_results_of_one_thread_come_in_their_order():
         results = [int(what.text) for kind, what in told.events if kind == "result"]
         assert results == list(range(50))
         assert told.text("stdout") == "".join(f"{n}\n" for n in range(50))
+        places = [place for place, (kind, _) in enumerate(told.events) if kind == "result"]
+        for number, place in enumerate(places):
+            before = "".join(what for kind, what in told.events[:place] if kind == "stdout")
+            assert f"{number}\n" in before
         assert told.events[-1][0] == "error"
 
 

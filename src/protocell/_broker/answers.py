@@ -7,7 +7,9 @@ answer that nobody waits for any more ends between two frames; within one it wou
 Where the code does not read, whoever sends waits, and what was to be sent is held by it, not copied here.
 
 How large an answer gets is known when it is there, and then it is too late.  So each call that is begun counts as
-large as the largest answer of its tool so far, and as a middling one before there is any.
+large as the largest answer of its tool so far, and as a middling one before there is any.  The latter only for a
+moment: a tool that has not answered then waits, for a person, a slow service or another call, and nobody may wait for
+all of its calls one after the other.  How many of them there are at most is ``ToolLimits.at_once``.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ _MOST_BYTES = (
     64 << 20
 )  # beside the largest answer that is here; beyond that no further call is begun
 _UNKNOWN_BYTES = 4 << 20  # that a tool is taken to give which has given nothing yet
+_MOMENT = 0.25  # seconds for which it is
 
 
 class Answers:
@@ -33,31 +36,42 @@ class Answers:
         self._turn = asyncio.Lock()
         self._going: set[int] = set()
         self._held: dict[int, int] = {}  # bytes of each answer that is here, withdrawn or not
-        self._awaited: dict[int, tuple[str, int]] = {}  # tool, and bytes that may come
+        self._awaited: dict[int, str] = {}  # the tool of each call that is begun
         self._has_changed = asyncio.Event()
 
     async def room(self, number: int, tool: str) -> None:
         """Until the answer to this call may come; ``send`` or ``leave`` ends what is kept free for it."""
-        while not self._fits(expected := self._largest.get(tool, _UNKNOWN_BYTES)):
+        while not self._fits(tool):
             self._has_changed.clear()
             await self._has_changed.wait()
-        self._awaited[number] = tool, expected
+        self._awaited[number] = tool
+        if tool not in self._largest:
+            asyncio.get_running_loop().call_later(_MOMENT, self._is_slow, number)
+
+    def _is_slow(self, number: int) -> None:
+        tool = self._awaited.get(number)
+        if tool is not None:
+            self._largest.setdefault(tool, 0)
+            self._has_changed.set()
 
     def leave(self, number: int) -> None:
         """No answer to this call will come."""
         self._awaited.pop(number, None)
         self._has_changed.set()
 
-    def _fits(self, expected: int) -> bool:
+    def _fits(self, tool: str) -> bool:
         # But for the largest one: while it is read, what is small goes on.
         here = sum(self._held.values()) - max(self._held.values(), default=0)
-        awaited = sum(size for _, size in self._awaited.values())
-        return here + (awaited + expected if awaited else 0) <= _MOST_BYTES
+        awaited = sum(map(self._expected, (tool, *self._awaited.values()))) if self._awaited else 0
+        return here + awaited <= _MOST_BYTES
+
+    def _expected(self, tool: str) -> int:
+        return self._largest.get(tool, _UNKNOWN_BYTES)
 
     async def send(self, number: int, kind: bytes, parcel: Parcel) -> None:
         """Send the answer to the call of this number, if there is still somebody who reads."""
         loop = asyncio.get_running_loop()
-        tool, _ = self._awaited.pop(number)
+        tool = self._awaited.pop(number)
         if kind == VALUE:  # of an error the tool may be anything that the code has made up
             self._largest[tool] = max(len(parcel), self._largest.get(tool, 0))
         self._has_changed.set()

@@ -37,6 +37,11 @@ class Pipes:
         """How much has come from both."""
         return self.stdout.total_bytes + self.stderr.total_bytes
 
+    @property
+    def has_listeners(self) -> bool:
+        """Whether anybody is told of what comes."""
+        return any(self._listeners.values())
+
     def read(self, ready: Collection[int]) -> None:
         """Take in what is there in those that are ready."""
         # A pipe that the code closed stays readable for ever: it is not waited on any more.

@@ -243,6 +243,8 @@ class Turn:
                 data = b""
             if not data:
                 return End.HUNG_UP
+            if self.pipes.has_listeners:  # what was written before a result is told before it
+                self.pipes.drain()
             try:
                 self._take_in(data)
             except (wire.WireError, ProtocolError) as error:
