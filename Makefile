@@ -10,7 +10,7 @@ PYTEST ?=
 # What is run a second time as an ordinary user when `make test` is started by root; left out is what has the same way
 # through the kernel for everybody.
 USER_SUITES ?= tests/kernel tests/escape tests/faults tests/integration \
-	$(addprefix --ignore=tests/integration/,test_notebooks.py test_benchmarks.py test_benchmarks_tools.py \
+	$(addprefix --ignore=tests/integration/,test_notebooks.py test_benchmarks.py test_benchmarks_tools.py test_cli.py \
 	test_failing_servers.py test_tools_cli.py)
 # Further interpreters (make FURTHER="python3.12 python3.13" test), and what is run on them.
 FURTHER ?=

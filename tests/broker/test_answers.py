@@ -129,9 +129,20 @@ def test_an_error_says_nothing_of_how_large_answers_are(ends: tuple[socket.socke
     async def session() -> dict[str, int]:
         largest: dict[str, int] = {}
         answers = Answers(ends[0], largest)
-        for number, (tool, kind) in enumerate([("shop/nosuch", ERROR), ("shop/order", VALUE)]):
+        for number, (tool, kind) in enumerate([("shop/error", ERROR), ("shop/order", VALUE)]):
             await answers.room(number, tool)
             await answers.send(number, kind, Parcel(b"12345"))
         return largest
 
     assert asyncio.run(session()) == {"shop/order": 5}
+
+
+def test_the_answer_of_a_tool_that_was_not_called_needs_no_room(
+    ends: tuple[socket.socket, socket.socket],
+):
+    async def session() -> dict[str, int]:
+        largest: dict[str, int] = {}
+        await Answers(ends[0], largest).send(1, ERROR, Parcel(b"12345"))
+        return largest
+
+    assert asyncio.run(session()) == {}

@@ -19,9 +19,7 @@ import socket
 
 from protocell_guest.parcels import VALUE, Parcel
 
-_MOST_BYTES = (
-    64 << 20
-)  # beside the largest answer that is here; beyond that no further call is begun
+_MOST_BYTES = 64 << 20  # beside the largest answer that is here; beyond, no tool is called
 _UNKNOWN_BYTES = 4 << 20  # that a tool is taken to give which has given nothing yet
 _MOMENT = 0.25  # seconds for which it is
 
@@ -40,7 +38,7 @@ class Answers:
         self._has_changed = asyncio.Event()
 
     async def room(self, number: int, tool: str) -> None:
-        """Until the answer to this call may come; ``send`` or ``leave`` ends what is kept free for it."""
+        """Until the tool may be called; ``send`` or ``leave`` ends what is kept free for its answer."""
         while not self._fits(tool):
             self._has_changed.clear()
             await self._has_changed.wait()
@@ -71,8 +69,8 @@ class Answers:
     async def send(self, number: int, kind: bytes, parcel: Parcel) -> None:
         """Send the answer to the call of this number, if there is still somebody who reads."""
         loop = asyncio.get_running_loop()
-        tool = self._awaited.pop(number)
-        if kind == VALUE:  # of an error the tool may be anything that the code has made up
+        tool = self._awaited.pop(number, None)
+        if tool is not None and kind == VALUE:  # an error says nothing of how large values are
             self._largest[tool] = max(len(parcel), self._largest.get(tool, 0))
         self._has_changed.set()
         self._going.add(number)

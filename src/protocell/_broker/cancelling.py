@@ -44,9 +44,13 @@ async def joined(
     context, home = _SHARED.get() or (None, loop)
     # A context is in one place at a time: not in two threads, nor in a task that begins inside of another one,
     # as those of some loops do that one asks for it.
-    task = asyncio.Task(_outcome(work), loop=loop, context=context if home is loop else None)
+    ended = loop.create_future()
+    coroutine = _outcome(work, ended)
+    task = asyncio.Task(coroutine, loop=loop, context=context if home is loop else None)
+    # It says so itself, a turn of the loop earlier; but not one that is cancelled before it begins.
+    task.add_done_callback(lambda _: _say(ended))
     try:
-        await asyncio.wait([task])
+        await ended
     except asyncio.CancelledError:
         task.cancel()
         if not await _has_ended(task):
@@ -70,7 +74,9 @@ async def _has_ended(task: asyncio.Task[Any]) -> bool:
     return task.done()
 
 
-async def _outcome(work: Callable[[], Awaitable[T]]) -> tuple[Any, BaseException | None]:
+async def _outcome(
+    work: Callable[[], Awaitable[T]], ended: asyncio.Future[None]
+) -> tuple[Any, BaseException | None]:
     """What came of it as data: an exit would end the loop, and what nobody asks for any more would be complained of."""
     try:
         return await work(), None
@@ -78,3 +84,10 @@ async def _outcome(work: Callable[[], Awaitable[T]]) -> tuple[Any, BaseException
         raise
     except BaseException as failure:  # noqa: BLE001 - see above
         return None, failure
+    finally:
+        _say(ended)
+
+
+def _say(ended: asyncio.Future[None]) -> None:
+    if not ended.done():
+        ended.set_result(None)

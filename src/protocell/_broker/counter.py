@@ -186,7 +186,6 @@ class Counter:
     async def _perform(self, request: CallRequest) -> None:
         work = Work(self, request)
         try:
-            await self._answers.room(request.number, request.tool)
             kind, body = await self._answer(work)
         except BaseException:
             self._answers.leave(request.number)
@@ -207,6 +206,14 @@ class Counter:
             return answer
         finally:
             self._away.stop()
+
+    async def make_room(self, request: CallRequest) -> None:
+        """Until the answer may come; whether there is room is up to the code, which reads, so its clock goes on."""
+        self._away.stop()
+        try:
+            await self._answers.room(request.number, request.tool)
+        finally:
+            self._away.start()
 
     async def _tried(self, work: Work) -> tuple[bytes, Parcel]:
         try:

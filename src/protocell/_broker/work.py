@@ -107,6 +107,7 @@ class Work:
         own.begin()
         await counter.desk.hooks.before(counter.asked(tool, said, request))
         async with own.place():
+            await counter.make_room(request)
             answer = await self._invoke(tool, arguments)
         self._has_run = True
         body = self._body(tool, answer)

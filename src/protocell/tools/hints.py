@@ -38,6 +38,7 @@ class Arguments:
 
     def __init__(self, callee: Callee, identifiers: Mapping[str, str]) -> None:
         self._formals = callee.formals
+        self._names = {each.name for each in callee.formals if each.kind != "keywords"}
         named = [each for each in callee.formals if each.kind != "keywords"]
         self._others: TypeAdapter[Any] | None = None
         others = next((each for each in callee.formals if each.kind == "keywords"), None)
@@ -83,9 +84,10 @@ class Arguments:
             return dict(ready)
 
     def _parted(self, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        names = {each.name for each in self._formals if each.kind != "keywords"}
-        known = {name: value for name, value in arguments.items() if name in names}
-        further = {name: value for name, value in arguments.items() if name not in names}
+        known = {name: value for name, value in arguments.items() if name in self._names}
+        if len(known) == len(arguments):
+            return known, {}
+        further = {name: value for name, value in arguments.items() if name not in self._names}
         return known, further
 
     def bound(self, ready: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
