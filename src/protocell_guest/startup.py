@@ -46,25 +46,29 @@ _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
 
 
 def _claim_cgroup(requests: socket.socket) -> tuple[cgroups.Group | None, str]:
-    """A cgroup to make leaves in, where this user can have one, or why not; a janitor sees to its end."""
+    """A cgroup to make leaves in, where this user can have one, or why not.
+
+    The janitor comes first: what is made before anybody looks after it stays, if this is killed between the two.
+    """
+    found = cgroups.find(movable=(os.getpid(),))
+    if isinstance(found, cgroups.Absent):
+        return None, f"{found.reason}; {found.remedy}"
     try:
-        group = cgroups.open_group(movable=(os.getpid(),))
+        helper = janitor.fork(found)
+    except OSError as error:
+        _fail(requests, "cgroup", error)
+    try:
+        group = cgroups.open_group(movable=(os.getpid(), helper))
     except OSError as error:
         if error.errno in _EXHAUSTED:
             _fail(requests, "cgroup", error)
-        # It looked possible and was not: init watches memory instead, and says so on every result.
-        return None, f"it looked possible, and was refused: {error}"
+        group, refusal = None, f"it looked possible, and was refused: {error}"
+    else:
+        refusal = "" if group else "the place for it was taken meanwhile; start again"
     if group is None:
-        absent = cgroups.find(movable=(os.getpid(),))
-        return None, f"{absent.reason}; {absent.remedy}" if isinstance(
-            absent, cgroups.Absent
-        ) else ""
-    try:
-        janitor.fork(group.hierarchy)
-    except OSError as error:
-        group.remove()
-        _fail(requests, "cgroup", error)
-    return group, ""
+        # Init watches memory instead, and says so on every result.
+        janitor.dismiss(helper)
+    return group, refusal
 
 
 def _put_programs_first() -> None:

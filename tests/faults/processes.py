@@ -23,12 +23,18 @@ ALONE = Policy(environment=Environment(ready=0))
 PAUSE = "print('begun', flush=True)\nimport signal\nwhile True: signal.pause()"
 
 
-def wait_for(condition: Callable[[], object], what: str, seconds: float = PATIENCE_SECONDS) -> None:
+def wait_for(
+    condition: Callable[[], object],
+    what: str,
+    seconds: float = PATIENCE_SECONDS,
+    *,
+    pause_seconds: float = 0.005,
+) -> None:
     """Look at something real until it is so."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"waited in vain for {what}"
-        threading.Event().wait(0.005)
+        threading.Event().wait(pause_seconds)
 
 
 def zygote_of(policy: Policy) -> Zygote:

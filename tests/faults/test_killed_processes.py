@@ -17,6 +17,7 @@ from tests.faults.processes import (
     PAUSE,
     cgroups_of,
     children_of,
+    host,
     inits_of,
     is_gone,
     janitors_of,
@@ -240,3 +241,16 @@ def test_a_janitor_removes_the_cgroups_of_a_killed_zygote():
         kill(zygote)
 
         wait_for(lambda: not cgroups_of(zygote), "the janitor")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_a_zygote_killed_as_soon_as_it_has_a_cgroup_leaves_none():
+    code = "from protocell import *; run_code('1')"
+    for _ in range(5):
+        with host(code) as program:
+            wait_for(program.zygotes, "the zygote")
+            (zygote,) = program.zygotes()
+            wait_for(partial(cgroups_of, zygote), "its cgroup", pause_seconds=0)
+            kill(zygote)
+            program.kill()
+            program.assert_nothing_is_left()
